@@ -1,0 +1,46 @@
+# Needs python3 (3.11 or newer) with pip. Everything else goes into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+N ?= 5000
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench fuzz format clean
+
+help:
+	@echo "make demo | test | bench | fuzz N=5000 | format | clean   (see CONTRIBUTING.md)"
+
+demo: .venv/.examples-installed
+	$(BIN)/python examples/moons.py
+
+test: .venv/.test-installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+bench: .venv/.test-installed
+	$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: .venv/.test-installed
+	$(BIN)/python -m tests.fuzz $(N)
+
+format: .venv/.test-installed
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:
+	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are newer than pyproject.toml once its dependencies are installed.
+.venv/.%-installed: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[$*]'
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "jitgrad needs Python 3.11 or newer; try: make PYTHON=python3.13"; exit 1; }
+	$(PYTHON) -m venv .venv

@@ -1,0 +1,1 @@
+"""Benchmarks of jitgrad against hand-written Numba and its peers: `python -m benchmarks`."""

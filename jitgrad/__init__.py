@@ -1,0 +1,9 @@
+"""Exact gradients of plain Python and NumPy functions at the speed of hand-written Numba."""
+
+from jitgrad import arrays as _arrays  # noqa: F401 - registers NumPy's functions
+from jitgrad.compiled import CompiledFunction, Lowered, compile
+from jitgrad.errors import JitgradError
+from jitgrad.value import Value
+
+__all__ = ["CompiledFunction", "JitgradError", "Lowered", "Value", "compile"]
+__version__ = "0.1.0"

@@ -1,0 +1,302 @@
+"""Program to Program: an array that lives inside one iteration becomes a local.
+
+A dimension that every use indexes by the same position inside one loop is dropped. A carried value,
+used at ``i`` and ``i + 1`` only, becomes two that are handed on. A sum into one element becomes a
+local that is stored after the loop. This is the last pass: afterwards an element may be written
+more than once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jitgrad.depend import Meeting, Use, ranges_of, touched, uses
+from jitgrad.program import (
+    Accumulate,
+    Affine,
+    Assign,
+    Block,
+    Buffer,
+    Loop,
+    Node,
+    Program,
+    Ref,
+    map_refs,
+    storage,
+)
+
+
+def contract(program: Program) -> Program:
+    """Shrink temporaries, hand on carried values, keep sums in locals."""
+    while True:
+        before = program
+        program = hand_on(drop_axes(program))
+        if program == before:
+            return merge_fills(promote(merge_fills(program)))
+
+
+class _Uses(NamedTuple):
+    """All uses of one temporary, each with the loops around it."""
+
+    name: str
+    found: list[Use]
+
+    def common(self) -> set[str]:
+        """Return the loops that every use is in."""
+        return set.intersection(*({loop.index for loop in use.loops} for use in self.found))
+
+
+def _temporaries(program: Program) -> list[_Uses]:
+    by_name: dict[str, list[Use]] = {}
+    for node in program.body:
+        for use in uses(node):
+            by_name.setdefault(use.ref.buffer, []).append(use)
+    if isinstance(program.result, Ref):
+        by_name.setdefault(program.result.buffer, []).append(Use(program.result, "read", ()))
+    viewed = {buffer.views for buffer in program.buffers.values()}
+    return [
+        _Uses(name, found)
+        for name, found in by_name.items()
+        if program.buffers[name].kind == "temporary"
+        and program.buffers[name].views is None
+        and name not in viewed
+        and program.buffers[name].shape
+    ]
+
+
+def _reshaped(program: Program, name: str, keep: list[int]) -> Program:
+    """Keep only some of a buffer's axes."""
+    buffer = program.buffers[name]
+    shape = tuple(buffer.shape[axis] for axis in keep)
+
+    def change(ref: Ref) -> Ref:
+        return Ref(name, tuple(ref.index[axis] for axis in keep)) if ref.buffer == name else ref
+
+    body = tuple(map_refs(node, change) for node in program.body)
+    result = change(program.result) if isinstance(program.result, Ref) else program.result
+    buffers = {**program.buffers, name: buffer._replace(shape=shape)}
+    return program._replace(buffers=buffers, body=body, result=result)
+
+
+def drop_axes(program: Program) -> Program:
+    """Drop the dimensions along which only one position is alive at a time."""
+    for use in _temporaries(program):
+        common = use.common()
+        axes = range(len(program.buffers[use.name].shape))
+        keep = []
+        for axis in axes:
+            positions = {found.ref.index[axis] for found in use.found}
+            alone = len(positions) == 1 and positions.copy().pop().indices() <= common
+            if not alone:
+                keep.append(axis)
+        if len(keep) < len(axes):
+            program = _reshaped(program, use.name, keep)
+    return program
+
+
+# --- carried values --------------------------------------------------------------------------------
+
+
+class _Window(NamedTuple):
+    """A carried value: along ``axis`` the loop uses ``index + step`` and ``index + step + 1``."""
+
+    name: str
+    axis: int
+    loop: Loop
+    step: int
+
+
+def hand_on(program: Program) -> Program:
+    """Replace a buffer that a loop walks along two elements at a time by those two."""
+    for use in _temporaries(program):
+        for axis in range(len(program.buffers[use.name].shape)):
+            window = _window(use, axis)
+            if window is not None:
+                return hand_on(_handed_on(program, window))
+    return program
+
+
+def _window(use: _Uses, axis: int) -> _Window | None:
+    loops = {loop.index: loop for found in use.found for loop in found.loops}
+    walking = {term for found in use.found for term, _ in found.ref.index[axis].terms}
+    if len(walking) != 1 or not isinstance(index := walking.pop(), str):
+        return None
+    loop, steps, fixed = loops[index], set(), set()
+    for found in use.found:
+        position = found.ref.index[axis]
+        if any(around.index == index for around in found.loops):
+            if position.terms != ((index, 1),):
+                return None
+            steps.add(position.constant)
+        elif position.terms:
+            return None
+        else:
+            fixed.add((position.constant, _comes_after(found, use, index)))
+    step = min(steps)
+    if loop.extent.terms or max(steps) - step != 1:
+        return None
+    first, last = step, step + loop.extent.constant
+    before, after = (last, first) if loop.backward else (first, last)
+    right = all(position == (after if late else before) for position, late in fixed)
+    return _Window(use.name, axis, loop, step) if right else None
+
+
+def _comes_after(found: Use, use: _Uses, index: str) -> bool:
+    order = [k for k, other in enumerate(use.found) if any(loop.index == index for loop in other.loops)]
+    return next(k for k, other in enumerate(use.found) if other is found) > order[0]
+
+
+def _handed_on(program: Program, window: _Window) -> Program:
+    name, axis = window.name, window.axis
+    buffer = program.buffers[name]
+    rest = [d for d in range(len(buffer.shape)) if d != axis]
+    shape = tuple(buffer.shape[d] for d in rest)
+    label = f"{buffer.label}_next" if buffer.label else ""
+    new = window.step if window.loop.backward else window.step + 1
+    single = not rest and _old_is_done(window, new)
+    other = name if single else f"{name}_next"
+
+    def inside(ref: Ref) -> Ref:
+        if ref.buffer != name:
+            return ref
+        fresh = ref.index[axis] == Affine(new, ((window.loop.index, 1),))
+        return Ref(other if fresh else name, tuple(ref.index[d] for d in rest))
+
+    def outside(ref: Ref) -> Ref:
+        return Ref(name, tuple(ref.index[d] for d in rest)) if ref.buffer == name else ref
+
+    def visit(node: Node) -> Node:
+        if isinstance(node, Loop) and node.index == window.loop.index:
+            body = tuple(map_refs(child, inside) for child in node.body)
+            return node._replace(body=body if single else (*body, _copy(other, name, shape, node.index)))
+        if isinstance(node, Loop):
+            return node._replace(body=tuple(map(visit, node.body)))
+        return map_refs(node, outside)
+
+    buffers = {**program.buffers, name: buffer._replace(shape=shape)}
+    if not single:
+        buffers[other] = buffer._replace(shape=shape, label=label)
+    result = outside(program.result) if isinstance(program.result, Ref) else program.result
+    return program._replace(buffers=buffers, body=tuple(map(visit, program.body)), result=result)
+
+
+def _old_is_done(window: _Window, new: int) -> bool:
+    """Whether the old value is never used after the new one begins."""
+    last_old, first_new = -1, len(window.loop.body)
+    fresh = Affine(new, ((window.loop.index, 1),))
+    for at, node in enumerate(window.loop.body):
+        for use in uses(node):
+            if use.ref.buffer != window.name:
+                continue
+            if use.ref.index[window.axis] == fresh:
+                first_new = min(first_new, at)
+            else:
+                last_old = at
+    same = last_old == first_new and isinstance(window.loop.body[last_old], Assign)
+    return last_old < first_new or same
+
+
+def _copy(source: str, target: str, shape: tuple[int, ...], suffix: str) -> Node:
+    names = [f"c{axis}_{target}_{suffix}" for axis in range(len(shape))]
+    index = tuple(map(Affine.index, names))
+    node: Node = Assign(Ref(target, index), "copy", (Ref(source, index),))
+    for name, extent in reversed(list(zip(names, shape, strict=True))):
+        node = Loop(name, Affine(extent), (node,))
+    return node
+
+
+# --- sums ------------------------------------------------------------------------------------------
+
+
+def merge_fills(program: Program) -> Program:
+    """Join "set to zero" and the first addition after it in the same block."""
+
+    def visit(block: Block) -> Block:
+        nodes: list[Node | None] = [
+            node._replace(body=visit(node.body)) if isinstance(node, Loop) else node for node in block
+        ]
+        pending: dict[Ref, int] = {}
+        for at, node in enumerate(nodes):
+            assert node is not None
+            if isinstance(node, Accumulate) and node.target in pending and not _reads(node, node.target.buffer):
+                nodes[pending.pop(node.target)] = None
+                nodes[at] = Assign(node.target, "copy", (node.value,), node.site)
+                continue
+            names = set(touched(node, program.buffers))
+            pending = {ref: n for ref, n in pending.items() if storage(program.buffers, ref.buffer)[0] not in names or _apart(node, ref)}
+            if isinstance(node, Assign) and node.op == "copy" and node.operands == (0.0,):
+                pending[node.target] = at
+        return tuple(node for node in nodes if node is not None)
+
+    return program._replace(body=visit(program.body))
+
+
+def _apart(node: Node, ref: Ref) -> bool:
+    """Whether a statement surely touches another element: all positions are constants."""
+    found = [use.ref for use in uses(node) if use.ref.buffer == ref.buffer]
+    fixed = all(not p.terms for other in (*found, ref) for p in other.index)
+    return bool(found) and fixed and ref not in found and not isinstance(node, Loop)
+
+
+def _reads(node: Accumulate, name: str) -> bool:
+    return any(use.ref.buffer == name for use in uses(node) if use.kind == "read")
+
+
+def promote(program: Program) -> Program:
+    """Keep a sum into one element of an array in a local while its loop runs."""
+    return _Promotion(program).program()
+
+
+class _Promotion:
+    def __init__(self, given: Program) -> None:
+        self.given = given
+        self.buffers: dict[str, Buffer] = dict(given.buffers)
+
+    def program(self) -> Program:
+        body = self._block(self.given.body, ())
+        return self.given._replace(body=body, buffers=self.buffers)
+
+    def _block(self, block: Block, around: tuple[Loop, ...]) -> Block:
+        nodes: list[Node] = []
+        for node in block:
+            if not isinstance(node, Loop):
+                nodes.append(node)
+                continue
+            before, loop, after = self._promoted(node, around)
+            loop = loop._replace(body=self._block(loop.body, (*around, loop)))
+            nodes.extend([*before, loop, *after])
+        return tuple(nodes)
+
+    def _promoted(self, loop: Loop, around: tuple[Loop, ...]) -> tuple[list[Node], Loop, list[Node]]:
+        before: list[Node] = []
+        after: list[Node] = []
+        outer = ranges_of(around)
+        found = list(uses(loop))
+        for target in dict.fromkeys(use.ref for use in found if use.kind == "add"):
+            if not target.index or not self._alone(target, loop, found, outer):
+                continue
+            name = f"s{len(self.buffers)}"
+            label = self.buffers[target.buffer].label
+            fixed = [str(p.constant) for p in target.index if not p.terms]
+            self.buffers[name] = Buffer((), "temporary", label="_".join([label or "total", *fixed]))
+            local = Ref(name)
+            before.append(Assign(local, "copy", (target,)))
+            after.append(Assign(target, "copy", (local,)))
+            replaced = map_refs(loop, lambda ref, old=target, new=local: new if ref == old else ref)  # type: ignore[misc]
+            assert isinstance(replaced, Loop)
+            loop = replaced
+        return before, loop, after
+
+    def _alone(self, target: Ref, loop: Loop, found: list[Use], outer: dict[str, tuple[int, int]]) -> bool:
+        """Whether the element is fixed in the loop and nothing else in it may be that element."""
+        if not target.indices() <= set(outer):
+            return False
+        meeting = Meeting(self.buffers, outer)
+        mine = Use(target, "add", (loop,))
+        for use in found:
+            if use.ref == target and use.kind == "add":
+                continue
+            if use.ref == target or meeting.distances(mine, use, "", "", 1 << 40) is not None:
+                if storage(self.buffers, use.ref.buffer)[0] == storage(self.buffers, target.buffer)[0]:
+                    return False
+        return True

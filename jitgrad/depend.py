@@ -1,0 +1,170 @@
+"""Which elements two statements may share: the test behind every reordering.
+
+Positions are affine, so two references to one buffer meet only where some integer equation has a
+solution. Each dimension is looked at on its own with intervals: where one dimension rules a
+meeting out, there is none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from jitgrad.program import (
+    Accumulate,
+    Affine,
+    Assign,
+    Buffer,
+    Loop,
+    Node,
+    Ref,
+    bounds,
+    reads,
+    storage,
+)
+
+Ranges = Mapping[str, tuple[int, int]]
+_FAR = 1 << 40
+
+
+class Use(NamedTuple):
+    """One reference of a statement: what it touches, how, and inside which loops."""
+
+    ref: Ref
+    kind: str  # "read", "write" or "add"
+    loops: tuple[Loop, ...]
+
+
+def uses(node: Node, loops: tuple[Loop, ...] = ()) -> Iterator[Use]:
+    """Yield the references of a node in order of execution."""
+    if isinstance(node, Loop):
+        for child in node.body:
+            yield from uses(child, (*loops, node))
+        return
+    for ref in reads(node):
+        yield Use(ref, "read", loops)
+    yield Use(node.target, "add" if isinstance(node, Accumulate) else "write", loops)
+
+
+def ranges_of(loops: tuple[Loop, ...], outer: Ranges | None = None) -> dict[str, tuple[int, int]]:
+    """Return the interval of each loop's index."""
+    found = dict(outer or {})
+    for loop in loops:
+        found[loop.index] = (0, max(bounds(loop.extent, found)[1] - 1, 0))
+    return found
+
+
+class Meeting(NamedTuple):
+    """Two uses with the loops that both are in, and what those loops' indices may be."""
+
+    buffers: Mapping[str, Buffer]
+    outer: Ranges
+
+    def order_matters(self, a: Use, b: Use) -> bool:
+        """Whether swapping the two may change a result: not for two reads or two additions."""
+        return not (a.kind == b.kind and a.kind in ("read", "add"))
+
+    def distances(self, a: Use, b: Use, index_a: str, index_b: str, span: int) -> tuple[int, int] | None:
+        """Return between which values ``index_a - index_b`` lies where the two meet.
+
+        ``index_a`` and ``index_b`` are the indices of two loops of one extent ``span``, the
+        first loops of ``a.loops`` and of ``b.loops``. None when they never meet.
+        """
+        whole = (1 - span, span - 1)
+        if storage(self.buffers, a.ref.buffer)[0] != storage(self.buffers, b.ref.buffer)[0]:
+            return None
+        if a.ref.buffer != b.ref.buffer:
+            return whole if self._views_overlap(a.ref.buffer, b.ref.buffer) else None
+        low, high = whole
+        over_a, over_b = ranges_of(a.loops, self.outer), ranges_of(b.loops, self.outer)
+        for p, q in zip(a.ref.index, b.ref.index, strict=True):
+            found = self._axis(p, q, index_a, index_b, over_a, over_b)
+            if found is None:
+                return None
+            low, high = max(low, found[0]), min(high, found[1])
+        return (low, high) if low <= high else None
+
+    def _axis(
+        self, p: Affine, q: Affine, index_a: str, index_b: str, over_a: Ranges, over_b: Ranges
+    ) -> tuple[int, int] | None:
+        """Solve one dimension: p at iteration a equals q at iteration b."""
+        if p.gathers() or q.gathers():
+            return (-_FAR, _FAR)
+        c, d = p.coefficient(index_a), q.coefficient(index_b)
+        low, high = self._rest(p, q, index_a, index_b, over_a, over_b)
+        if c == d and c != 0:
+            # c * (a - b) + rest = 0
+            first, last = (-high, -low) if c > 0 else (low, high)
+            return _whole_quotients(first, last, abs(c))
+        for coefficient, index, over in ((c, index_a, over_a), (-d, index_b, over_b)):
+            if coefficient:
+                ends = sorted(coefficient * end for end in over[index])
+                low, high = low + ends[0], high + ends[1]
+        return (-_FAR, _FAR) if low <= 0 <= high else None
+
+    def _rest(
+        self, p: Affine, q: Affine, index_a: str, index_b: str, over_a: Ranges, over_b: Ranges
+    ) -> tuple[int, int]:
+        """Return the interval of p - q without the two indices; shared outer indices cancel."""
+        low = high = p.constant - q.constant
+        shared = {atom: c for atom, c in p.terms if atom in self.outer}
+        for atom, c in q.terms:
+            if atom in self.outer:
+                shared[atom] = shared.get(atom, 0) - c
+        parts = [(c, self.outer[atom]) for atom, c in shared.items() if c]
+        parts += [(c, over_a[atom]) for atom, c in p.terms if atom not in self.outer and atom != index_a]
+        parts += [(-c, over_b[atom]) for atom, c in q.terms if atom not in self.outer and atom != index_b]
+        for c, (first, last) in parts:
+            low, high = low + min(c * first, c * last), high + max(c * first, c * last)
+        return low, high
+
+    def _views_overlap(self, a: str, b: str) -> bool:
+        (_, start_a), (_, start_b) = storage(self.buffers, a), storage(self.buffers, b)
+        size_a, size_b = (math.prod(self.buffers[name].shape) for name in (a, b))
+        return start_a < start_b + size_b and start_b < start_a + size_a
+
+
+def _whole_quotients(first: int, last: int, c: int) -> tuple[int, int] | None:
+    low, high = -(-first // c), last // c
+    return (low, high) if low <= high else None
+
+
+def same_element(a: Ref, b: Ref) -> bool:
+    """Whether two references are one element in the same iteration."""
+    return a == b
+
+
+def is_carried(loop: Loop, buffers: Mapping[str, Buffer], outer: Ranges) -> bool:
+    """Whether an iteration of a loop needs or disturbs another one; sums do not count."""
+    meeting = Meeting(buffers, outer)
+    span = max(bounds(loop.extent, dict(outer))[1], 0)
+    found = [use for use in uses(loop)]
+    writes = [use for use in found if use.kind != "read"]
+    by_root: dict[str, list[Use]] = {}
+    for use in found:
+        by_root.setdefault(storage(buffers, use.ref.buffer)[0], []).append(use)
+    for a in writes:
+        for b in by_root[storage(buffers, a.ref.buffer)[0]]:
+            if meeting.order_matters(a, b):
+                between = meeting.distances(a, b, loop.index, loop.index, span)
+                if between is not None and between != (0, 0):
+                    return True
+    return False
+
+
+def touched(node: Node, buffers: Mapping[str, Buffer]) -> dict[str, list[Use]]:
+    """Return a node's uses by the buffer that owns the storage."""
+    found: dict[str, list[Use]] = {}
+    for use in uses(node):
+        found.setdefault(storage(buffers, use.ref.buffer)[0], []).append(use)
+    return found
+
+
+def writers(block: tuple[Node, ...], name: str) -> Iterator[Assign | Accumulate]:
+    """Yield the statements that write a buffer."""
+    for node in block:
+        if isinstance(node, Loop):
+            yield from writers(node.body, name)
+        elif node.target.buffer == name:
+            yield node

@@ -1,0 +1,582 @@
+"""Print Python: the text of a kernel, one name per value.
+
+Expressions are built as `ast` nodes and printed by `ast.unparse`, so that precedence is Python's
+own. A local that is read once goes into the expression that reads it, as far as the line stays
+readable. What the kernel calls beside NumPy and math is printed above it as small functions: Numba
+takes a time quadratic in the number of ternaries of one function (900 in 75 s, 3.5 s as calls).
+
+>>> from jitgrad.program import Assign, Buffer
+>>> buffers = {name: Buffer((), "input") for name in "abc"}
+>>> buffers |= {name: Buffer((), "temporary") for name in "tr"}
+>>> body = (
+...     Assign(Ref("t"), "sub", (Ref("a"), Ref("b"))),
+...     Assign(Ref("r"), "div", (Ref("t"), Ref("c"))),
+... )
+>>> print(emit(Program(buffers, body, Ref("r")), name="ratio", arguments="abc").text)
+def ratio(a, b, c):
+    \"\"\"Return the value.\"\"\"
+    return (a - b) / c
+<BLANKLINE>
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import os
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jitgrad.names import Names, depth, load_once, name_indices, natural_start, shift, written
+from jitgrad.ops import ARGUMENTS, OPS, library_call, operator_node, parsed
+from jitgrad.program import (
+    Accumulate,
+    Affine,
+    Assign,
+    Block,
+    Loop,
+    Operand,
+    Program,
+    Ref,
+    gathered,
+    reads,
+    storage,
+    walk,
+)
+
+WIDTH = 100  # no line is longer if that can be helped
+COMFORT = 88  # an expression that makes a line longer is split
+NESTING = 5  # and so is one that is deeper
+LARGEST_POWER = 64  # Numba multiplies out whole powers written as int literals
+SUM = "add_up"
+TRUTHS = {"where": 1, "logical_and": 2, "logical_or": 2, "logical_not": 1}
+"""How many leading arguments of an op are read as truth values."""
+
+
+class Source(NamedTuple):
+    """A generated module.
+
+    Parameters
+    ----------
+    text : str
+        Plain Python.
+    name : str
+        The kernel's name.
+    helpers : tuple of str
+        The other functions in it, each calling only earlier ones.
+    strict : bool
+        Whether sums keep their order; otherwise they are made by the helper ``add_up``.
+    """
+
+    text: str
+    name: str
+    helpers: tuple[str, ...]
+    strict: bool
+
+
+def emit(
+    program: Program, *, name: str, arguments: Sequence[str], strict: bool = False, header: str = ""
+) -> Source:
+    """Print a Program as a Python module.
+
+    Parameters
+    ----------
+    program : Program
+    name : str
+        The kernel's name.
+    arguments : sequence of str
+        The input and output buffers, in the order of the kernel's parameters. Arrays are
+        C-contiguous; an input of shape ``()`` is a float, an output of shape ``()`` an array.
+    strict : bool
+        Add in the order of the Program.
+    header : str
+        The module's docstring.
+
+    Returns
+    -------
+    Source
+    """
+    ops = {node.op for node in _statements(program.body) if isinstance(node, Assign)}
+    printer = _Printer(program, {name, "where", *_functions(ops)}, strict)
+    kernel = printer.kernel(name, arguments)
+    tables = "\n".join(printer.tables())
+    functions = _functions(printer.called)
+    helpers = [op for op in functions if library_call(op) is None and op != "abs"]
+    helpers += [SUM] if SUM in printer.called else []
+    imports = _imports(functions, f"{tables}\n{kernel}")
+    top = "\n\n".join(filter(None, [_docstring(header), imports, tables]))
+    text = "\n\n\n".join(filter(None, [top, *map(_helper, helpers), kernel])) + "\n"
+    return Source(text, name, tuple(helpers), strict)
+
+
+# --- expressions ---------------------------------------------------------------------------------
+
+
+class _Expression(NamedTuple):
+    """A tree, how deep it is, whether it is a truth value, and which storage it reads."""
+
+    node: ast.expr
+    nesting: int = 0
+    truth: bool = False
+    reads: frozenset[str] = frozenset()
+
+
+class _Pending(NamedTuple):
+    """An assignment that waits for the statement that reads it."""
+
+    node: Assign
+    expression: _Expression
+    width: int
+
+
+def _constant(value: float) -> ast.expr:
+    if math.copysign(1.0, value) < 0:
+        return ast.UnaryOp(ast.USub(), _constant(-value))
+    if math.isfinite(value):
+        return ast.Constant(float(value))
+    return ast.Attribute(ast.Name("np"), "nan" if math.isnan(value) else "inf")
+
+
+def _tree(op: str, nodes: list[ast.expr]) -> ast.expr:
+    """Build the expression of an op."""
+    match op, nodes:
+        case "copy", [x]:
+            return x
+        case "logical_and" | "logical_or", [x, y]:
+            return ast.BinOp(x, ast.BitAnd() if op == "logical_and" else ast.BitOr(), y)
+        case "logical_not", [x]:
+            return ast.UnaryOp(ast.Not(), x)
+        case "pow", [x, y]:
+            return ast.BinOp(x, ast.Pow(), _whole(y))
+    match operator_node(op), nodes:
+        case ast.BinOp(op=symbol), [x, y]:
+            return ast.BinOp(x, symbol, y)
+        case ast.Compare(ops=symbols), [x, y]:
+            return ast.Compare(x, symbols, [y])
+        case ast.UnaryOp(op=sign), [x]:
+            return ast.UnaryOp(sign, x)
+    _, function = library_call(op) or ("", op)
+    return _call(function, *nodes)
+
+
+def _call(function: str, *nodes: ast.expr) -> ast.expr:
+    return ast.Call(ast.Name(function), list(nodes), [])
+
+
+def _whole(exponent: ast.expr) -> ast.expr:
+    """Make a whole exponent an int."""
+    match exponent:
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant() as operand):
+            return ast.UnaryOp(ast.USub(), _whole(operand))
+        case ast.Constant(value=float(value)) if value.is_integer() and value <= LARGEST_POWER:
+            return ast.Constant(int(value))
+    return exponent
+
+
+def _nesting(op: str, operands: Sequence[_Expression]) -> int:
+    """Count levels; a chain of sums or of products is one."""
+    if op == "copy":
+        return operands[0].nesting
+    levels = [operand.nesting + 1 for operand in operands]
+    match operands[0].node, op:
+        case ast.BinOp(op=ast.Add() | ast.Sub()), "add" | "sub":
+            levels[0] -= 1
+        case ast.BinOp(op=ast.Mult() | ast.Div()), "mul" | "div":
+            levels[0] -= 1
+    return max(levels)
+
+
+# --- which locals need no line of their own --------------------------------------------------------
+
+
+class _Use(NamedTuple):
+    """Where a buffer is read: in which block, by which of its statements, and as a truth value?"""
+
+    block: int
+    statement: int
+    truth: bool = False
+
+
+class _Uses:
+    """Where each local is read and written."""
+
+    def __init__(self, body: Block, result: Operand) -> None:
+        self.reads: dict[str, list[_Use]] = {}
+        self.writes: dict[str, list[tuple[_Use, Assign | Accumulate]]] = {}
+        for block, nodes in enumerate(_blocks(body)):
+            for statement, node in enumerate(nodes):
+                if not isinstance(node, Loop):
+                    self._add(node, block, statement)
+        if isinstance(result, Ref):
+            self.reads.setdefault(result.buffer, []).append(_Use(0, len(body)))
+
+    def _add(self, node: Assign | Accumulate, block: int, statement: int) -> None:
+        use = _Use(block, statement)
+        self.writes.setdefault(node.target.buffer, []).append((use, node))
+        for ref in reads(node):
+            self.reads.setdefault(ref.buffer, []).append(use)
+        if isinstance(node, Assign):
+            for operand in node.operands[: TRUTHS.get(node.op, 0)]:
+                if isinstance(operand, Ref):
+                    found = self.reads[operand.buffer]
+                    found[found.index(use)] = use._replace(truth=True)
+
+    def truths(self) -> set[str]:
+        """Return what is only ever a truth value."""
+        return {
+            name
+            for name, node in self._written_once()
+            if OPS[node.op].boolean and all(use.truth for use in self.reads.get(name, [_Use(0, 0)]))
+        }
+
+    def read_once(self) -> dict[str, Assign]:
+        """Return what is read once, later in the block in which it is written."""
+        found = {}
+        for name, node in self._written_once():
+            (written, _), uses = self.writes[name][0], self.reads.get(name, [])
+            if len(uses) == 1 and uses[0].block == written.block:
+                if uses[0].statement > written.statement:
+                    found[name] = node
+        return found
+
+    def _written_once(self) -> Iterator[tuple[str, Assign]]:
+        for name, writes in self.writes.items():
+            if len(writes) == 1 and isinstance(writes[0][1], Assign):
+                yield name, writes[0][1]
+
+
+def _blocks(block: Block) -> Iterator[Block]:
+    yield block
+    for node in block:
+        if isinstance(node, Loop):
+            yield from _blocks(node.body)
+
+
+# --- statements ----------------------------------------------------------------------------------
+
+
+class _Scope(NamedTuple):
+    """The innermost loop: what tells a sum over it from other accumulations."""
+
+    index: str
+    assigned: frozenset[Ref]
+    read: frozenset[str]
+
+
+class _Printer:
+    """Prints one kernel."""
+
+    def __init__(self, program: Program, taken: set[str], strict: bool) -> None:
+        self.program, self.strict = program, strict
+        self.buffers = dict(program.buffers)
+        for node in walk(program.body):
+            if isinstance(node, Accumulate) and not self.buffers[node.target.buffer].label:
+                self._label(node.target.buffer, "total")
+        self.names = Names(self.buffers, taken)
+        self.body = name_indices(program.body, self.names.indices(depth(program.body)))
+        uses = _Uses(self.body, program.result)
+        self.truths = {name for name in uses.truths() if self.names.is_variable(name)}
+        self.inlined = {name for name, node in uses.read_once().items() if self._melts(name, node)}
+        self.pending: dict[str, _Pending] = {}
+        self.readers: dict[str, list[str]] = {}
+        self.lines: list[str] = []
+        self.indent = "    "
+        self.place: tuple[str, int] | None = None
+        self.called: set[str] = set()
+
+    def _label(self, buffer: str, label: str) -> None:
+        described = self.buffers[buffer]
+        if described.kind == "temporary":
+            self.buffers[buffer] = described._replace(label=label)
+
+    def _melts(self, name: str, node: Assign) -> bool:
+        """Whether a local may go into the expression that reads it: not if the user named it."""
+        label = self.buffers[name].label
+        named = node.site >= 0 and label and self.program.sites[node.site][2] == label
+        return self.names.is_variable(name) and (node.op == "copy" or not named)
+
+    def kernel(self, name: str, arguments: Sequence[str]) -> str:
+        """Return the kernel's text."""
+        parameters = [self.names.of(argument) for argument in arguments]
+        outputs = [
+            self.names.of(argument)
+            for argument in arguments
+            if self.buffers[argument].kind == "output"
+        ]
+        if self.body:
+            self._block(self.body, None)
+        result = Assign(Ref("the result"), "copy", (self.program.result,))
+        _, text = self._fit(result, lambda value: f"return {ast.unparse(self._number(value))}")
+        self._line(text)
+        head = _signature(name, parameters)
+        lines = [f'    """{_summary(outputs)}"""', *self._arrays(), *self.lines]
+        return "\n".join([head, *lines])
+
+    def _arrays(self) -> list[str]:
+        """Make the arrays and views that the body uses."""
+        chosen = self.names.chosen()
+        roots = {storage(self.buffers, buffer)[0] for buffer in chosen}
+        lines = []
+        for key, buffer in self.buffers.items():
+            if (key not in chosen and key not in roots) or self.names.is_variable(key):
+                continue
+            if buffer.views is not None:
+                lines.append(f"    {self.names.of(key)} = {self.names.view(key)}")
+            elif buffer.kind == "temporary":
+                shape = buffer.shape if len(buffer.shape) != 1 else buffer.shape[0]
+                lines.append(f"    {self.names.of(key)} = np.empty({shape})")
+        return lines
+
+    def tables(self) -> list[str]:
+        """Return the definitions of the constants that the kernel uses."""
+        return [
+            _table(self.names.of(key), self.program.tables[key])
+            for key in self.names.chosen()
+            if self.buffers[key].kind == "table" and self.buffers[key].views is None
+        ]
+
+    def _block(self, block: Block, scope: _Scope | None) -> None:
+        for node in load_once(block, self.buffers):
+            if isinstance(node, Loop):
+                self._loop(node)
+            else:
+                self._statement(node, scope)
+        if not block:
+            self._line("pass")
+
+    def _loop(self, loop: Loop) -> None:
+        for name in sorted(written(loop.body, self.buffers)):
+            self._flush_readers(name)
+        start = natural_start(loop)
+        body = shift(loop, start)
+        self._comment(next((node.site for node in _statements(body) if node.site >= 0), -1))
+        self._line(f"for {loop.index} in {self._range(loop, start)}:")
+        outside = self.indent
+        self.indent += "    "
+        self._block(body, self._scope(loop.index, body))
+        self.indent = outside
+
+    def _range(self, loop: Loop, start: Affine) -> str:
+        low, high = start, loop.extent.plus(start)
+        ends = [low, high] if low != Affine() else [high]
+        if loop.backward:
+            ends = [high.plus(-1), low.plus(-1), Affine(-1)]
+        return f"range({', '.join(ast.unparse(self.names.position(end)) for end in ends)})"
+
+    def _scope(self, index: str, body: Block) -> _Scope:
+        nodes = list(_statements(body))
+        assigned = frozenset(node.target for node in nodes if isinstance(node, Assign))
+        read = frozenset(self._root(ref) for node in nodes for ref in reads(node))
+        return _Scope(index, assigned, read)
+
+    def _statement(self, node: Assign | Accumulate, scope: _Scope | None) -> None:
+        name = node.target.buffer
+        if isinstance(node, Assign) and name in self.inlined:
+            value, _ = self._fit(node, lambda value: f"{name} = {ast.unparse(value.node)}")
+            self._wait(node, value)
+            return
+        _, text = self._fit(node, lambda value: self._text(node, value, scope))
+        self._flush_readers(self._root(node.target))
+        self._comment(node.site)
+        self._line(text)
+
+    def _wait(self, node: Assign, value: _Expression) -> None:
+        """Keep an assignment until it is read, or until something that it reads is overwritten."""
+        name = node.target.buffer
+        self.pending[name] = _Pending(node, value, len(ast.unparse(value.node)))
+        for read in value.reads:
+            self.readers.setdefault(read, []).append(name)
+
+    def _flush_readers(self, root: str) -> None:
+        for name in self.readers.pop(root, ()):
+            if name in self.pending:
+                self._flush(name)
+
+    def _flush(self, name: str) -> None:
+        waiting = self.pending.pop(name)
+        self._comment(waiting.node.site)
+        self._line(self._text(waiting.node, waiting.expression, None))
+
+    def _fit(
+        self, node: Assign | Accumulate, render: Callable[[_Expression], str]
+    ) -> tuple[_Expression, str]:
+        """Put as much as is readable into one line."""
+        operands = node.operands if isinstance(node, Assign) else (node.value,)
+        names = [operand.buffer for operand in operands if isinstance(operand, Ref)]
+        while True:
+            value = self._value(node)
+            text = render(value)
+            inside = [name for name in names if name in self.pending]
+            fits = len(self.indent) + len(text) <= COMFORT and value.nesting <= NESTING
+            if fits or not inside:
+                break
+            self._flush(max(inside, key=lambda name: self.pending[name].width))
+        for name in inside:
+            del self.pending[name]
+        return value, text
+
+    def _text(self, node: Assign | Accumulate, value: _Expression, scope: _Scope | None) -> str:
+        target = ast.unparse(self.names.element(node.target))
+        if isinstance(node, Assign):
+            as_is = node.target.buffer in self.truths
+            return f"{target} = {ast.unparse(value.node if as_is else self._number(value))}"
+        term = self._number(value)
+        if scope is not None and self._is_sum(node.target, scope):
+            self.called.add(SUM)
+            return f"{target} = {ast.unparse(_call(SUM, ast.Name(target), term))}"
+        if isinstance(term, ast.UnaryOp) and isinstance(term.op, ast.USub):
+            return f"{target} -= {ast.unparse(term.operand)}"
+        return f"{target} += {ast.unparse(term)}"
+
+    def _is_sum(self, target: Ref, scope: _Scope) -> bool:
+        """Whether a loop only ever adds to a target, so that no order of its terms is special."""
+        varies = scope.index in target.indices() or target in scope.assigned
+        return not (self.strict or varies or self._root(target) in scope.read)
+
+    def _value(self, node: Assign | Accumulate) -> _Expression:
+        if isinstance(node, Accumulate):
+            return self._operand(node.value)
+        operands = [self._operand(operand) for operand in node.operands]
+        comparable = node.op in ("eq", "ne") and all(operand.truth for operand in operands)
+        truths = 2 if comparable else TRUTHS.get(node.op, 0)
+        nodes = [self._truth(operand) for operand in operands[:truths]]
+        nodes += [self._number(operand) for operand in operands[truths:]]
+        tree = _tree(node.op, nodes)
+        if isinstance(tree, ast.Call) and node.op != "copy":
+            self.called.add(node.op)
+        read = frozenset[str]().union(*(operand.reads for operand in operands))
+        return _Expression(tree, _nesting(node.op, operands), OPS[node.op].boolean, read)
+
+    def _operand(self, operand: Operand) -> _Expression:
+        if not isinstance(operand, Ref):
+            return _Expression(_constant(operand))
+        if operand.buffer in self.pending:
+            return self.pending[operand.buffer].expression
+        node = self.names.element(operand)
+        if self.buffers[operand.buffer].dtype == "i8":
+            node = _call("float", node)
+        read = frozenset(self._root(ref) for ref in (operand, *gathered(operand)))
+        return _Expression(node, 0, operand.buffer in self.truths, read)
+
+    def _number(self, value: _Expression) -> ast.expr:
+        """Numba converts no bool to a float by `float`, and NumPy subtracts no bools."""
+        if not value.truth:
+            return value.node
+        self.called.add("where")
+        return _call("where", value.node, ast.Constant(1.0), ast.Constant(0.0))
+
+    def _truth(self, value: _Expression) -> ast.expr:
+        return (
+            value.node
+            if value.truth
+            else ast.Compare(value.node, [ast.NotEq()], [ast.Constant(0.0)])
+        )
+
+    def _root(self, ref: Ref) -> str:
+        return storage(self.buffers, ref.buffer)[0]
+
+    def _comment(self, site: int) -> None:
+        """Say where in the user's code the next line comes from, where that changes."""
+        if site < 0 or self.program.sites[site][:2] == self.place:
+            return
+        file, line, _ = self.program.sites[site]
+        self.place = file, line
+        self._line(f"# {os.path.basename(file)}:{line}")
+
+    def _line(self, text: str) -> None:
+        self.lines.append(self.indent + text)
+
+
+def _statements(block: Block) -> Iterator[Assign | Accumulate]:
+    return (node for node in walk(block) if not isinstance(node, Loop))
+
+
+# --- the module ----------------------------------------------------------------------------------
+
+
+def _functions(ops: Iterable[str]) -> list[str]:
+    """Return the ops that are functions and what these call, each after those that it calls."""
+    found: dict[str, None] = {}
+
+    def visit(op: str) -> None:
+        if op in OPS and op not in found and operator_node(op) is None:
+            for node in ast.walk(parsed(OPS[op].expression)):
+                if isinstance(node, ast.Name) and node.id != op:
+                    visit(node.id)
+            found[op] = None
+
+    for op in sorted(ops):
+        visit(op)
+    return list(found)
+
+
+def _imports(functions: list[str], body: str) -> str:
+    """Return the import statements."""
+    modules: dict[str, set[str]] = {"math": set(), "numpy": set()}
+    for module, function in filter(None, map(library_call, functions)):
+        modules[module].add(function)
+    lines = {
+        module: f"from {module} import {', '.join(sorted(names))}"
+        for module, names in modules.items()
+        if names
+    }
+    ours = ["import numpy as np"] if re.search(r"\bnp\.", body) else []
+    ours += [lines["numpy"]] if "numpy" in lines else []
+    return "\n\n".join(filter(None, [lines.get("math", ""), "\n".join(ours)]))
+
+
+def _helper(name: str) -> str:
+    """Return a helper's text."""
+    if name == SUM:
+        return f"def {SUM}(total, term):\n    return total + term"
+    row = OPS[name]
+    arguments = ", ".join(ARGUMENTS[: row.arity])
+    return f"def {name}({arguments}):\n    return {ast.unparse(parsed(row.expression))}"
+
+
+def _signature(name: str, parameters: Sequence[str]) -> str:
+    line = f"def {name}({', '.join(parameters)}):"
+    if len(line) <= WIDTH:
+        return line
+    indent = "    "
+    inside = textwrap.fill(
+        ", ".join(parameters), WIDTH - 1, initial_indent=indent, subsequent_indent=indent
+    )
+    return f"def {name}(\n{inside},\n):"
+
+
+def _summary(outputs: Sequence[str]) -> str:
+    if not outputs:
+        return "Return the value."
+    line = f"Return the value; write {', '.join(outputs)}."
+    return line if len(line) <= WIDTH - 10 else "Return the value; write the last arguments."
+
+
+def _docstring(header: str) -> str:
+    escaped = header.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return f'"""{escaped}"""' if header else ""
+
+
+def _table(name: str, data: np.ndarray[Any, Any]) -> str:
+    """Return the definition of a constant."""
+    numbers = [ast.unparse(_literal(value)) for value in data.reshape(-1).tolist()]
+    if data.ndim == 0:
+        return f"{name} = {numbers[0]}"
+    shape = f".reshape({', '.join(map(str, data.shape))})" if data.ndim > 1 else ""
+    kind = ", dtype=np.int64" if data.dtype.kind == "i" else ""
+    line = f"{name} = np.array([{', '.join(numbers)}]{kind}){shape}"
+    if len(line) <= WIDTH:
+        return line
+    indent = "        "
+    inside = textwrap.fill(
+        ", ".join(numbers) + ",", WIDTH, initial_indent=indent, subsequent_indent=indent
+    )
+    return f"{name} = np.array(\n    [\n{inside}\n    ]{kind}\n){shape}"
+
+
+def _literal(value: float) -> ast.expr:
+    return ast.Constant(value) if isinstance(value, int) else _constant(value)

@@ -1,0 +1,415 @@
+"""The graph behind Values: nodes, recording an operation, walking back.
+
+A node is light: its number, a tuple of operands and the name of the rule that made it, with no
+closures and no cycles, so that reference counting frees a graph the moment it is dropped. (In
+micrograd each Value sits in a cycle with its ``_backward``; most of a training step is spent in
+the garbage collector.)
+
+Every operation ends in `elementwise`, `structural` or `assemble`, which compute it, or hand it to
+the tape while a function is being traced.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import math
+import numbers
+import operator
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
+
+import numpy as np
+
+from jitgrad.errors import (
+    ArgumentError,
+    NotScalarError,
+    ShapeError,
+    UnsupportedError,
+    user_location,
+)
+from jitgrad.ops import OPS, ieee, scalar_partials
+from jitgrad.structure import PRIMITIVES, plain, unbroadcast
+
+Operand: TypeAlias = Any  # a Value, a number or an array
+Function: TypeAlias = Callable[..., Any]
+AnyNode = TypeVar("AnyNode", bound="Node")
+
+LABELS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "mod": "%", "pow": "**", "relu": "ReLU"}
+NUMBERS = (int, float, np.floating, np.integer, np.bool_)
+NUMPY: dict[Any, Function] = {}  # arrays.py fills in: (ufunc, method) or function -> its meaning
+_serials = itertools.count()
+
+
+class Active(threading.local):
+    """The tape of this thread, where a function is being traced."""
+
+    tape: Any = None
+
+
+active = Active()
+
+
+class Node:
+    """What a Value is made of; `Value` gives it operators and says what the parameters are."""
+
+    __slots__ = (
+        "__weakref__",
+        "_data",
+        "_grad",
+        "_op",
+        "_operands",
+        "_rule",
+        "_serial",
+        "requires_grad",
+    )
+
+    _data: Any
+    _grad: Any
+    _op: str
+    _operands: tuple[Operand, ...]
+    _rule: Any  # a row of OPS, a (primitive, parameters), a user's function, or None
+    _serial: int
+    requires_grad: bool
+
+    def __new__(
+        cls,
+        data: Any,
+        _children: Iterable[Node] = (),
+        _op: str = "",
+        *,
+        requires_grad: bool = True,
+    ) -> Self:
+        """Make a leaf, or a node whose rule the caller sets."""
+        if type(data) is not float and type(data) is not int:
+            if isinstance(data, np.ndarray):
+                data = data.copy()  # so that changing the Value leaves the caller's array alone
+            data = accept(data, requires_grad)
+            if isinstance(data, Node):
+                return data  # type: ignore[return-value]
+        return _node(cls, data, _op, tuple(_children), None, requires_grad)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The extents; ``()`` for a number."""
+        return np.shape(self._data)
+
+    @property
+    def element_type(self) -> np.dtype[Any]:
+        """The dtype of the number, or of the array's elements."""
+        return np.result_type(self._data)
+
+
+class Gradients(NamedTuple):
+    """The rule of a scalar whose derivative by each operand is known already."""
+
+    parts: tuple[Any, ...]
+
+
+def newest_serial() -> int:
+    """Return a serial number that all Values made from now on exceed."""
+    return next(_serials)
+
+
+# --- the three ways to compute -------------------------------------------------------------------
+
+
+def elementwise(name: str, *operands: Operand) -> Any:
+    """Apply a row of the ops table: record it on the tape, or compute it now.
+
+    Parameters
+    ----------
+    name : str
+        The row's name.
+    *operands : Value, number or array_like
+        They broadcast as in NumPy.
+
+    Returns
+    -------
+    Value
+        Plain truth values for a comparison outside a trace.
+
+    Raises
+    ------
+    ShapeError
+        Where the operands do not broadcast.
+
+    Examples
+    --------
+    >>> elementwise("hypot", Value(3.0), 4.0)
+    Value(data=5.0, grad=0)
+    """
+    operands = tuple(map(_operand, operands))
+    tape = active.tape
+    if tape is not None:
+        return tape.elementwise(name, operands)
+    row = OPS[name]
+    out = _compute(row.evaluate, name, operands, *map(number_of, operands))
+    return out if row.boolean else record(out, LABELS.get(name, name), operands, name)
+
+
+def structural(name: str, operands: Sequence[Operand], *parameters: Any) -> Any:
+    """Apply an array primitive of ``structure.PRIMITIVES``: record it, or compute it now."""
+    operands = tuple(map(_operand, operands))
+    tape = active.tape
+    if tape is not None:
+        return getattr(tape, name)(*operands, *parameters)
+    arrays = tuple(map(number_of, operands))
+    out = _compute(PRIMITIVES[name].forward, name, operands, arrays, *parameters)
+    return record(out, name, operands, (name, parameters))
+
+
+def assemble(parts: Sequence[tuple[Operand, tuple[Any, ...]]], shape: tuple[int, ...]) -> Any:
+    """Put an array together from parts, each with its place in it.
+
+    Examples
+    --------
+    >>> assemble([(Value(1.0), (0,)), (2.0, (1,))], (2,))
+    Value(data=[1. 2.], grad=0)
+    """
+    parts = [(_operand(part), index) for part, index in parts]
+    tape = active.tape
+    if tape is not None:
+        return tape.assemble(parts, shape)
+    operands, indices = zip(*parts, strict=True) if parts else ((), ())
+    arrays = tuple(map(number_of, operands))
+    out = _compute(PRIMITIVES["assemble"].forward, "assemble", operands, arrays, indices, shape)
+    return record(out, "assemble", operands, ("assemble", (indices, shape)))
+
+
+def _compute(function: Function, name: str, operands: Sequence[Operand], *arguments: Any) -> Any:
+    try:
+        return plain(function(*arguments))
+    except ValueError as error:
+        shapes = " and ".join(str(np.shape(number_of(operand))) for operand in operands)
+        where = user_location()
+        raise ShapeError(f"{where}: {name} of arrays of shapes {shapes}: {error}") from None
+
+
+def record(data: Any, op: str, operands: tuple[Operand, ...], rule: Any) -> Any:
+    """Make the node of a result: a leaf where no operand needs a gradient."""
+    kind = None
+    for operand in operands:
+        if isinstance(operand, Node):
+            kind = type(operand)
+            if operand.requires_grad:
+                return _node(kind, data, op, operands, rule, True)
+    return data if kind is None else leaf(kind, data)
+
+
+def leaf(kind: type[AnyNode], data: Any) -> AnyNode:
+    """Make a node that needs no gradient, of data that is shared."""
+    return _node(kind, data, "", (), None, False)
+
+
+def _node(
+    kind: type[AnyNode],
+    data: Any,
+    op: str,
+    operands: tuple[Operand, ...],
+    rule: Any,
+    requires_grad: bool,
+) -> AnyNode:
+    node = object.__new__(kind)
+    node._data = data
+    node._grad = 0
+    node._op = op
+    node._operands = operands
+    node._rule = rule
+    node._serial = next(_serials)
+    node.requires_grad = requires_grad
+    return node
+
+
+def operator_method(name: str, scalar: Function | None = None, reflected: bool = False) -> Function:
+    """Make an operator's method; ``scalar(self, other)`` is how micrograd composes it."""
+
+    def method(self: Node, other: Operand) -> Any:
+        if scalar is not None and scalars(self, other):
+            return scalar(self, other)
+        if not known(other):
+            return NotImplemented
+        return elementwise(name, other, self) if reflected else elementwise(name, self, other)
+
+    return method
+
+
+# --- what may be an operand ----------------------------------------------------------------------
+
+
+def known(other: Any) -> bool:
+    """Whether an operator can work with it; otherwise Python asks the other operand."""
+    return isinstance(other, (Node, *NUMBERS, np.ndarray))
+
+
+def scalars(self: Node, other: Any) -> bool:
+    """Whether micrograd's own rules apply: eager numbers."""
+    if active.tape is not None or isinstance(self._data, np.ndarray):
+        return False
+    if isinstance(other, Node):
+        return not isinstance(other._data, np.ndarray)
+    return isinstance(other, NUMBERS)
+
+
+def number_of(operand: Operand) -> Any:
+    """Return the number or array of an operand."""
+    return plain(operand._data) if isinstance(operand, Node) else operand
+
+
+def _operand(operand: Any) -> Operand:
+    """Let through Values, Python numbers and arrays of numbers; put object arrays together."""
+    if isinstance(operand, Node) or type(operand) is float or type(operand) is int:
+        return operand
+    if isinstance(operand, list | tuple):
+        operand = np.asarray(operand)
+    if isinstance(operand, np.ndarray) and operand.dtype == object:
+        parts = [(part, at) for at, part in np.ndenumerate(operand)]
+        return assemble(parts, operand.shape) if operand.ndim else _operand(parts[0][0])
+    if isinstance(operand, np.ndarray) and operand.dtype.kind in "fiub":
+        return plain(np.asarray(operand))
+    if isinstance(operand, NUMBERS):
+        return plain(operand)
+    raise ArgumentError(
+        f"{user_location()}: {_describe(operand)} cannot be combined with a Value. "
+        "Numbers, and arrays of real numbers or of Values, can."
+    )
+
+
+def accept(data: Any, requires_grad: bool) -> Any:
+    """Check what a Value is to hold; arrays that need a gradient become arrays of floats."""
+    if isinstance(data, Node):
+        tape = active.tape
+        return data if tape is None else tape.wrap(data)
+    if isinstance(data, NUMBERS):
+        return data
+    if not isinstance(data, numbers.Real):
+        data = _operand(data)
+    integers = isinstance(data, np.ndarray) and data.dtype.kind != "f"
+    return data.astype(float) if integers and requires_grad else data
+
+
+def _describe(operand: Any) -> str:
+    if isinstance(operand, np.ndarray):
+        return f"an array of {operand.dtype}"
+    return f"{type(operand).__name__} {operand!r:.40}"
+
+
+def refuse(value: Node, what: str) -> None:
+    """While a function is being traced, a bare number must not leave it."""
+    if active.tape is not None:
+        active.tape.refuse(value, what)
+
+
+# --- backward ------------------------------------------------------------------------------------
+
+
+def seed(value: Node, gradient: Any) -> Any:
+    """Return the cotangent that ``backward()`` starts from."""
+    where, shape = user_location(), value.shape
+    if gradient is None and math.prod(shape) != 1:
+        raise NotScalarError(
+            f"{where}: backward() on an array of shape {shape}. Call it on one number, such as "
+            ".sum() or .mean(), or give the cotangent: backward(gradient)."
+        )
+    if gradient is None:
+        return np.ones(shape) if shape else 1
+    gradient = number_of(gradient)
+    if np.shape(gradient) != shape:
+        given = np.shape(gradient)
+        raise ShapeError(f"{where}: a gradient of shape {given} for a Value of shape {shape}.")
+    return plain(np.array(gradient, dtype=float))
+
+
+def latest_first(root: Node) -> list[Node]:
+    """Return all that ``root`` was made from, each after everything made from it.
+
+    Operands are older than results, so the order of creation will do.
+    """
+    found, waiting = {root}, [root]
+    while waiting:
+        for operand in waiting.pop()._operands:
+            if isinstance(operand, Node) and operand.requires_grad and operand not in found:
+                found.add(operand)
+                waiting.append(operand)
+    return sorted(found, key=operator.attrgetter("_serial"), reverse=True)
+
+
+def push(node: Node) -> None:
+    """Add what each operand of a node receives to its gradient."""
+    rule = node._rule
+    if type(rule) is str and not isinstance(node._data, np.ndarray):
+        _push_scalars(node, rule)
+    elif isinstance(rule, Gradients):
+        for operand, part in zip(node._operands, rule.parts, strict=True):
+            operand._grad = operand._grad + node._grad * part
+    elif callable(rule):
+        rule()
+    elif rule is not None:
+        _push_arrays(node, rule)
+
+
+def _push_scalars(node: Node, rule: str) -> None:
+    g, out, operands = node._grad, plain(node._data), node._operands
+    values = [
+        plain(operand._data) if isinstance(operand, Node) else operand for operand in operands
+    ]
+    for operand, partial in zip(operands, scalar_partials(rule), strict=True):
+        if partial is not None and isinstance(operand, Node) and operand.requires_grad:
+            try:
+                operand._grad += partial(g, out, *values)
+            except ArithmeticError:
+                operand._grad += ieee(partial, g, out, *values)
+
+
+def _push_arrays(node: Node, rule: Any) -> None:
+    values = [number_of(operand) for operand in node._operands]
+    shape = np.shape(node._data)
+    g = node._grad if np.shape(node._grad) == shape else np.broadcast_to(node._grad, shape)
+    for position, operand in enumerate(node._operands):
+        if isinstance(operand, Node) and operand.requires_grad:
+            operand._grad = operand._grad + _pull(node, rule, position, g, values)
+
+
+def _pull(node: Node, rule: Any, position: int, g: Any, values: list[Any]) -> Any:
+    if not isinstance(rule, str):
+        primitive, parameters = rule
+        return plain(PRIMITIVES[primitive].pull(position, g, values, *parameters))
+    if OPS[rule].partials[position] is None:
+        return 0
+    received = OPS[rule].pull(position, g, node._data, *values)
+    return plain(unbroadcast(received, np.shape(values[position])))
+
+
+# --- NumPy's protocols ---------------------------------------------------------------------------
+
+
+def apply_numpy(key: Any, name: str, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Call what arrays.py says a NumPy function means; refuse what it does not say."""
+    given = {k: v for k, v in keywords.items() if k == "axis" or not _left_out(v)}
+    meaning = NUMPY.get(key)
+    if meaning is not None and _takes(meaning, inputs, given):
+        return meaning(*inputs, **given)
+    if "out" in given:
+        advice = "A plain array cannot hold Values: write x = x + v, not x += v or out=x."
+    elif meaning is not None:
+        advice = f"It takes Values, but not with these arguments: {', '.join(given) or 'see help'}."
+    else:
+        advice = "Write it with operators, indexing and the functions in jitgrad.arrays."
+    raise UnsupportedError(f"{user_location()}: np.{name} cannot be applied to a Value. {advice}")
+
+
+def _takes(meaning: Function, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
+    try:
+        _signature(meaning).bind(*inputs, **keywords)
+    except TypeError:
+        return False
+    return True
+
+
+def _left_out(value: Any) -> bool:
+    return value is None or value is np._NoValue
+
+
+_signature = functools.cache(inspect.signature)

@@ -1,0 +1,454 @@
+"""From tape to Program.
+
+The rolled tape gives loops and statements; `resolve` says where each operand lies. Here every
+statement gets a buffer with the shape of the loops around it, an array instruction becomes a loop
+nest of its own, a chain of additions becomes an `Accumulate`, and carried values get their first
+elements before their loop. Where an operand does not fit, the loop is split and it starts again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jitgrad.program import (
+    Accumulate,
+    Affine,
+    Assign,
+    Block,
+    Buffer,
+    Loop,
+    Node,
+    Operand,
+    Program,
+    Ref,
+)
+from jitgrad.resolve import Carried, Element, Fitted, Ints, Leaf, Place, Resolver
+from jitgrad.roll import CONST, NONE, Instances, Item, Repeat, Statement, instances, roll
+from jitgrad.tape import CONSTANT, NOTHING, SHIFT, Input, Shape, Symbol, Tape, Traced, contiguous
+
+_SPLIT_RUNS = 6  # a loop is cut where its operands change, unless that makes more pieces
+
+
+class Columns(NamedTuple):
+    """The tape as NumPy columns, captured Values numbered in order of their creation."""
+
+    symbols: Ints
+    operands: Ints
+    sites: Ints
+    constants: np.ndarray[Any, Any]
+    inputs: tuple[Input, ...]
+
+
+def columns(tape: Tape) -> Columns:
+    """Take a tape's columns."""
+    operands = np.column_stack([np.frombuffer(column, dtype=np.int64) for column in tape.columns])
+    order = captured_order(tape)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    packed = operands >> SHIFT == -1
+    operands[packed] = rank[operands[packed] & ((1 << SHIFT) - 1)] + (-1 << SHIFT)
+    inputs = (tape.inputs[0]._replace(shape=(len(order),)), *tape.inputs[1:])
+    symbols, sites = (np.frombuffer(part, dtype=np.int64) for part in (tape.symbols, tape.sites))
+    return Columns(symbols, operands, sites, np.array(tape.constants, dtype=float), inputs)
+
+
+def captured_order(tape: Tape) -> Ints:
+    """Return the captured scalar Values' numbers in order of their creation."""
+    return np.argsort([value._serial for value in tape.captured]).astype(np.int64)
+
+
+def rolled(cols: Columns) -> tuple[Item, ...]:
+    """Find the loops of a tape."""
+    codes = np.where(cols.operands <= CONSTANT, CONST, cols.operands)
+    codes[cols.operands == NOTHING] = NONE
+    return roll(cols.symbols, codes, cols.sites)
+
+
+class Misfit(Exception):
+    """An operand of a statement that no affine position fits."""
+
+    def __init__(self, leaf: Leaf, codes: Ints) -> None:
+        super().__init__(leaf.number)
+        self.leaf = leaf
+        self.codes = codes
+
+
+def lower(tape: Tape, tree: tuple[Item, ...], cols: Columns, outputs: Sequence[Traced]) -> Program:
+    """Lower a rolled tape.
+
+    Parameters
+    ----------
+    tape : Tape
+        The recorded instructions.
+    tree : tuple of Item
+        Its loops.
+    cols : Columns
+        Its columns.
+    outputs : sequence of Traced
+        The values that are wanted: the loss first, then auxiliary outputs.
+
+    Returns
+    -------
+    Program
+        The forward Program: it returns the loss and writes each auxiliary output to the output
+        buffer ``aux0``, ``aux1``, ...
+    """
+    while True:
+        try:
+            return _Lowering(tape, tree, cols).program(outputs)
+        except Misfit as misfit:
+            tree = _split(tree, misfit)
+
+
+class _Lowering:
+    def __init__(self, tape: Tape, tree: tuple[Item, ...], cols: Columns) -> None:
+        self.tape = tape
+        self.tree = tree
+        self.cols = cols
+        self.names = input_names(cols.inputs)
+        self.leaves = [
+            _leaf(number, found, tape.table, cols) for number, found in enumerate(instances(tree))
+        ]
+        shapes = [(name, given.shape) for name, given in zip(self.names, cols.inputs, strict=True)]
+        self.resolver = Resolver(self.leaves, cols.constants, shapes)
+        self.fitted: dict[tuple[int, int], Fitted] = {}
+        self.starts: dict[int, Fitted] = {}
+        self.buffers: dict[str, Buffer] = {}
+        self.used: dict[tuple[str, int, str], int] = {}
+        self.flat: set[int] = set()
+
+    def program(self, outputs: Sequence[Traced]) -> Program:
+        """Assemble the Program."""
+        self._reductions(outputs)
+        for leaf in self.leaves:
+            self._fit_leaf(leaf)
+        results = [self._output(output) for output in outputs]
+        self._declare(outputs)
+        starts: dict[str, list[Node]] = {}
+        for carried in self.resolver.carried:
+            starts.setdefault(carried.loop, []).append(self._start(carried))
+        for leaf in self.leaves:
+            if leaf.reduced is not None:
+                starts.setdefault(leaf.loops[leaf.reduced], []).append(self._zero(leaf))
+        body = self._block(self.tree, (), iter(self.leaves), starts, [0])
+        tail = [self._store(number, found, output) for number, (found, output) in enumerate(zip(results[1:], outputs[1:], strict=True))]
+        for leaf in self.flat:
+            self._flatten(self.leaves[leaf])
+        result = self._operand(results[0])
+        sites = tuple(sorted(self.used, key=lambda place: self.used[place]))
+        return Program(self.buffers, (*body, *tail), result, self.resolver.tables, sites)
+
+    # --- running sums ----------------------------------------------------------------------------
+
+    def _reductions(self, outputs: Sequence[Traced]) -> None:
+        """Find the additions that only continue their own previous result."""
+        count = len(self.cols.symbols)
+        made = self.cols.operands[self.cols.operands >= 0] >> SHIFT
+        readers = np.bincount(made, minlength=count)
+        for output in outputs:
+            if output.code >= 0:
+                readers[output.code >> SHIFT] += 1
+        for leaf in self.leaves:
+            if leaf.loops and leaf.symbol.op in ("add", "sub"):
+                self._reduction(leaf, readers)
+
+    def _reduction(self, leaf: Leaf, readers: Ints) -> None:
+        dense = contiguous(leaf.symbol.shape)
+        for slot in range(2 if leaf.symbol.op == "add" else 1):
+            links = leaf.codes[slot][1:] == leaf.positions[:-1] << SHIFT
+            if leaf.symbol.strides[slot] != dense or not links.any():
+                continue
+            for kept in range(len(leaf.loops)):
+                new = (np.diff(leaf.indices[:, :kept], axis=0) != 0).any(axis=1)
+                last = np.r_[new, True]
+                if (links == ~new).all() and (readers[leaf.positions[~last]] == 1).all():
+                    leaf.reduced = kept
+                    leaf.codes.append(leaf.codes.pop(slot)[np.r_[True, new]])
+                    return
+
+    def _fit_leaf(self, leaf: Leaf) -> None:
+        codes = leaf.codes
+        place = Place(leaf.loops, leaf.indices, leaf.inner, leaf.symbol.shape)
+        strides = list(leaf.symbol.strides)
+        if leaf.reduced is not None:
+            dense = contiguous(leaf.symbol.shape)
+            first = np.r_[True, (np.diff(leaf.indices[:, : leaf.reduced], axis=0) != 0).any(axis=1)]
+            outer = Place(leaf.loops[: leaf.reduced], leaf.indices[first][:, : leaf.reduced], leaf.inner, leaf.symbol.shape)
+            self.starts[leaf.number] = self._fit(leaf, codes[1], dense, outer)
+            slot = 1 if leaf.symbol.strides[0] == dense and len(strides) > 1 and self._linked(leaf) == 0 else 0
+            codes, strides = codes[:1], [strides[slot]]
+        for slot, stride in enumerate(strides):
+            self.fitted[leaf.number, slot] = self._fit(leaf, codes[slot], stride, place)
+
+    def _linked(self, leaf: Leaf) -> int:
+        """Return which operand of a running sum was its own previous result."""
+        second = leaf.positions[1:] if len(leaf.positions) > 1 else leaf.positions
+        column = self.cols.operands[second, 0]
+        return 0 if (column == leaf.positions[:-1] << SHIFT).any() else 1
+
+    def _fit(self, leaf: Leaf, codes: Ints, strides: Shape, place: Place) -> Fitted:
+        found = self.resolver.resolve(codes, strides, place)
+        if found is None:
+            raise Misfit(leaf, codes)
+        return found
+
+    # --- buffers and references ------------------------------------------------------------------
+
+    def _declare(self, outputs: Sequence[Traced]) -> None:
+        for name, given in zip(self.names, self.cols.inputs, strict=True):
+            kind = "table" if given.data is not None else "input"
+            self.buffers[name] = Buffer(given.shape, kind, given.dtype, label=given.name)
+            if given.data is not None:
+                self.resolver.tables[name] = given.data
+        for name in sorted(self.resolver.flat_inputs):
+            self.buffers[f"{name}_flat"] = self.buffers[name]._replace(
+                shape=(int(np.prod(self.buffers[name].shape)),), kind="input", views=name, label=f"{self.buffers[name].label}_flat"
+            )
+        for number, output in enumerate(outputs[1:]):
+            self.buffers[f"aux{number}"] = Buffer(output.dims, "output", label=f"aux{number}")
+        for name, table in self.resolver.tables.items():
+            if name not in self.buffers:
+                dtype = "i8" if table.dtype.kind == "i" else "f8"
+                self.buffers[name] = Buffer(table.shape, "table", dtype, label="constants" if dtype == "f8" else "positions")
+        for leaf in self.leaves:
+            if leaf.symbol.op not in ("put",):
+                room = tuple(n + s for n, s in zip(leaf.box, leaf.shifts, strict=False))
+                label = self.tape.place(leaf.site)[2]
+                self.buffers[f"v{leaf.number}"] = Buffer((*room, *leaf.result_dims), "temporary", label=label)
+
+    def _flatten(self, leaf: Leaf) -> None:
+        room = tuple(n + s for n, s in zip(leaf.box, leaf.shifts, strict=False))
+        shape = (*room, int(np.prod(leaf.result_dims)))
+        name = f"v{leaf.number}"
+        self.buffers[f"{name}_flat"] = self.buffers[name]._replace(shape=shape, views=name)
+
+    def _operand(self, fitted: Fitted) -> Operand:
+        if isinstance(fitted, Element):
+            outer = tuple(p.plus(s) for p, s in zip(fitted.outer, fitted.leaf.shifts, strict=False))
+            if fitted.flat:
+                self.flat.add(fitted.leaf.number)
+            name = f"v{fitted.leaf.number}" + ("_flat" if fitted.flat else "")
+            return Ref(name, (*outer, *fitted.inner))
+        return fitted if isinstance(fitted, Ref) else float(fitted)
+
+    def _target(self, leaf: Leaf) -> Ref:
+        """Where a statement writes."""
+        if leaf.symbol.op == "put":
+            target = self._operand(self.fitted[leaf.number, 0])
+            assert isinstance(target, Ref)
+            return target
+        outer = tuple(
+            Affine(shift, ((loop, 1),)) for loop, shift in zip(leaf.loops[: leaf.depth], leaf.shifts, strict=False)
+        )
+        kept = [d for d in range(len(leaf.inner)) if leaf.symbol.op != "sum" or d not in leaf.symbol.axes]
+        return Ref(f"v{leaf.number}", (*outer, *(Affine.index(leaf.inner[d]) for d in kept)))
+
+    # --- nodes -----------------------------------------------------------------------------------
+
+    def _block(
+        self, tree: Sequence[Item], path: tuple[str, ...], leaves: Any, starts: dict[str, list[Node]], count: list[int]
+    ) -> Block:
+        nodes: list[Node] = []
+        for item in tree:
+            if isinstance(item, Statement):
+                nodes.extend(self._statement(next(leaves)))
+                continue
+            name = f"r{count[0]}"
+            count[0] += 1
+            extent = Affine.of(item.extent[0], dict(zip(path, item.extent[1:], strict=True)))
+            body = self._block(item.body, (*path, name), leaves, starts, count)
+            nodes.extend(starts.get(name, ()))
+            nodes.append(Loop(name, extent, body))
+        return tuple(nodes)
+
+    def _statement(self, leaf: Leaf) -> list[Node]:
+        op, target, site = leaf.symbol.op, self._target(leaf) if leaf.symbol.op != "alloc" else Ref(""), self._site(leaf)
+        if op == "alloc":
+            return []
+        every = list(zip(leaf.inner, leaf.symbol.shape, strict=True))
+        if op == "sum":
+            kept = [pair for d, pair in enumerate(every) if d not in leaf.symbol.axes]
+            added = [pair for d, pair in enumerate(every) if d in leaf.symbol.axes]
+            step = nest(added, Accumulate(target, self._operand(self.fitted[leaf.number, 0]), site))
+            zero = Assign(target, "copy", (0.0,), site)
+            return [nest(kept, zero, step)]
+        if leaf.reduced is not None:
+            return [nest(every, *self._add(leaf, target, site))]
+        if op == "gather":
+            return [nest(every, Assign(target, "copy", (self._picked(leaf),), site))]
+        operands = [self._operand(self.fitted[leaf.number, slot]) for slot in range(len(leaf.codes))]
+        if op == "put":
+            return [nest(every, Assign(target, "copy", (operands[1],), site))]
+        return [nest(every, Assign(target, op, tuple(operands), site))]
+
+    def _add(self, leaf: Leaf, target: Ref, site: int) -> list[Node]:
+        """One step of a running sum."""
+        value = self._operand(self.fitted[leaf.number, 0])
+        if leaf.symbol.op == "add":
+            return [Accumulate(target, value, site)]
+        name = f"v{leaf.number}_minus"
+        dims = zip((*leaf.loops, *leaf.inner), (*_box(leaf.indices), *leaf.symbol.shape), strict=True)
+        names, extents = zip(*dims, strict=True)
+        self.buffers[name] = Buffer(tuple(extents), "temporary")
+        minus = Ref(name, tuple(Affine.index(index) for index in names))
+        return [Assign(minus, "neg", (value,), site), Accumulate(target, minus, site)]
+
+    def _picked(self, leaf: Leaf) -> Ref:
+        """The element that a gather reads: a base plus a stride times an element of the index array."""
+        source, index = (self._operand(self.fitted[leaf.number, slot]) for slot in range(2))
+        assert isinstance(source, Ref) and isinstance(index, Ref)
+        base = self.buffers[source.buffer]
+        stride, strides = leaf.symbol.axes[0], contiguous(base.shape)
+        axis = next(d for d, s in enumerate(strides) if base.shape[d] > 1 and stride % s == 0 or d == len(strides) - 1)
+        moved = list(source.index)
+        moved[axis] = moved[axis].plus(Affine(0, ((index, stride // strides[axis]),)))
+        return Ref(source.buffer, tuple(moved))
+
+    def _start(self, carried: Carried) -> Node:
+        target, place = self._operand(carried.target), carried.place
+        assert isinstance(target, Ref)
+        around = self._loops_after(carried)
+        inner = list(zip(place.inner, place.dims, strict=True))
+        copied = nest(inner, Assign(target, "copy", (self._operand(carried.source),), -1))
+        for name, extent in reversed(around):
+            copied = Loop(name, extent, (copied,))
+        return _renamed(copied, f"_{target.buffer}")
+
+    def _loops_after(self, carried: Carried) -> list[tuple[str, Affine]]:
+        """The loops inside the carrying one, in which the first elements vary."""
+        extents = self._extents()
+        path, extent_of = extents[carried.loop][0], {name: extent for name, (_, extent) in extents.items()}
+        at = {carried.loop: Affine(0)}
+        return [(name, extent_of[name].substitute(at)) for name in carried.place.loops if name not in path]
+
+    def _extents(self) -> dict[str, tuple[tuple[str, ...], Affine]]:
+        found: dict[str, tuple[tuple[str, ...], Affine]] = {}
+
+        def visit(tree: Sequence[Item], path: tuple[str, ...]) -> None:
+            for item in tree:
+                if isinstance(item, Repeat):
+                    name = f"r{len(found)}"
+                    found[name] = path, Affine.of(item.extent[0], dict(zip(path, item.extent[1:], strict=True)))
+                    visit(item.body, (*path, name))
+
+        visit(self.tree, ())
+        return found
+
+    def _zero(self, leaf: Leaf) -> Node:
+        """What a running sum starts from."""
+        source = self._operand(self.starts[leaf.number])
+        assign = Assign(self._target(leaf), "copy", (source,), self._site(leaf))
+        return _renamed(nest(list(zip(leaf.inner, leaf.symbol.shape, strict=True)), assign), "_start")
+
+    def _output(self, output: Traced) -> Fitted:
+        inner = tuple(f"o{axis}" for axis in range(len(output.dims)))
+        place = Place((), np.zeros((1, 0), dtype=np.int64), inner, output.dims)
+        rank = captured_order(self.tape)
+        code = output.code
+        if code >> SHIFT == -1:
+            code = (-1 << SHIFT) + int(np.argmax(rank == code & ((1 << SHIFT) - 1)))
+        found = self.resolver.resolve(np.array([code], dtype=np.int64), output.strides, place)
+        assert found is not None
+        return found
+
+    def _store(self, number: int, found: Fitted, output: Traced) -> Node:
+        inner = [(f"o{axis}", extent) for axis, extent in enumerate(output.dims)]
+        target = Ref(f"aux{number}", tuple(Affine.index(name) for name, _ in inner))
+        return _renamed(nest(inner, Assign(target, "copy", (self._operand(found),), -1)), f"_{number}")
+
+    def _site(self, leaf: Leaf) -> int:
+        return self.used.setdefault(self.tape.place(leaf.site), len(self.used))
+
+
+def _leaf(number: int, found: Instances, table: list[Symbol], cols: Columns) -> Leaf:
+    symbol = table[found.symbol]
+    slots = 2 if symbol.op == "gather" else len(symbol.strides)
+    codes = [cols.operands[found.positions, slot] for slot in range(slots)]
+    loops = tuple(f"r{repeat}" for repeat in found.path)
+    site = int(cols.sites[found.positions[0]])
+    return Leaf(number, symbol, loops, found.positions, found.indices, codes, site)
+
+
+def _box(indices: Ints) -> Shape:
+    return tuple(int(n) + 1 for n in indices.max(axis=0))
+
+
+def nest(loops: Sequence[tuple[str, int]], *body: Node) -> Any:
+    """Wrap a body in loops over fixed extents; a single node without loops is returned bare."""
+    block: Block = body
+    for name, extent in reversed(loops):
+        block = (Loop(name, Affine(extent), block),)
+    return block[0] if len(block) == 1 else Loop(f"once_{block[0].target.buffer}", Affine(1), block)  # type: ignore[union-attr]
+
+
+def _renamed(node: Node, suffix: str) -> Node:
+    """Give the loops of a copied nest names of their own."""
+    if not isinstance(node, Loop):
+        return node
+    from jitgrad.program import substitute
+
+    inner = tuple(_renamed(child, suffix) for child in node.body)
+    changed = Loop(node.index + suffix, node.extent, inner, node.backward)
+    body = tuple(substitute(child, {node.index: Affine.index(node.index + suffix)}) for child in inner)
+    return changed._replace(body=body)
+
+
+def input_names(inputs: Sequence[Input]) -> list[str]:
+    """Return a buffer name for each input of a tape."""
+    return [f"in{number}" for number in range(len(inputs))]
+
+
+# --- splitting a loop whose operands do not fit ----------------------------------------------------
+
+
+def _split(tree: tuple[Item, ...], misfit: Misfit) -> tuple[Item, ...]:
+    """Cut the innermost loop around a statement where what it reads changes."""
+    leaf = misfit.leaf
+    steps = leaf.indices[:, -1]
+    kinds = np.where(misfit.codes <= CONSTANT, CONSTANT, misfit.codes >> SHIFT) if len(misfit.codes) == len(steps) else steps
+    count = int(steps.max()) + 1
+    first = np.array([kinds[np.argmax(steps == step)] for step in range(count)])
+    negative = first < 0
+    cuts = [step for step in range(1, count) if negative[step] != negative[step - 1]]
+    if not cuts or len(cuts) >= _SPLIT_RUNS:
+        cuts = list(range(1, count))
+    target = int(leaf.loops[-1][1:])
+    return _cut(tree, target, cuts, [0])
+
+
+def _cut(tree: Sequence[Item], target: int, cuts: list[int], count: list[int]) -> tuple[Item, ...]:
+    result: list[Item] = []
+    for item in tree:
+        if not isinstance(item, Repeat):
+            result.append(item)
+            continue
+        number = count[0]
+        count[0] += 1
+        body = _cut(item.body, target, cuts, count)
+        if number != target:
+            result.append(item._replace(body=body))
+        elif any(item.extent[1:]):
+            raise NotImplementedError("splitting a loop whose extent varies")
+        else:
+            ends = [0, *cuts, item.extent[0]]
+            for low, high in zip(ends, ends[1:], strict=False):
+                result.extend(_piece(item, body, high - low))
+    return tuple(result)
+
+
+def _piece(loop: Repeat, body: tuple[Item, ...], extent: int) -> tuple[Item, ...]:
+    if extent > 1:
+        return (loop._replace(extent=(extent, *loop.extent[1:]), body=body),)
+    depth = len(loop.extent) - 1
+    return tuple(_drop_index(item, depth) for item in body) if extent else ()
+
+
+def _drop_index(item: Item, depth: int) -> Item:
+    """Take one enclosing loop out of the extents below it."""
+    if not isinstance(item, Repeat):
+        return item
+    extent = (*item.extent[: 1 + depth], *item.extent[2 + depth :])
+    return Repeat(extent, tuple(_drop_index(child, depth) for child in item.body))

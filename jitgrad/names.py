@@ -1,0 +1,333 @@
+"""Choose names: what buffers, their elements and loop indices are called.
+
+A buffer is called by its label, what a reader would call it; a second one of that label gets a
+number. Nothing takes the name of a keyword, a builtin or a function that the module uses.
+
+>>> names = Names({"b0": Buffer((3,), "input", label="lambda"), "b1": Buffer((), "temporary")})
+>>> names.of("b0"), names.of("b1")
+('lambda_', 't1')
+>>> identifier("params['W1']")
+'params_W1'
+"""
+
+import ast
+import builtins
+import itertools
+import keyword
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from jitgrad.program import (
+    Accumulate,
+    Affine,
+    Assign,
+    Block,
+    Buffer,
+    Loop,
+    Node,
+    Ref,
+    gathered,
+    map_refs,
+    reads,
+    storage,
+    substitute,
+    walk,
+)
+
+FORBIDDEN = {*keyword.kwlist, *dir(builtins), "np", "numpy", "math", "numba", "njit", "add_up"}
+
+
+def identifier(text: str) -> str:
+    """Turn a text into the nearest identifier, or into nothing."""
+    name = re.sub(r"\W+", "_", text).strip("_")
+    return f"_{name}" if name[:1].isdigit() else name
+
+
+class Names:
+    """The names of one module, each chosen when it is first asked for.
+
+    Parameters
+    ----------
+    buffers : mapping of str to Buffer
+        May grow later.
+    taken : iterable of str
+        What else the module names.
+    """
+
+    def __init__(self, buffers: Mapping[str, Buffer], taken: Iterable[str] = ()) -> None:
+        self._buffers = buffers
+        self._taken = {*FORBIDDEN, *taken}
+        # A number is never added to a label in such a way that it makes another label.
+        self._labels = {identifier(buffer.label) for buffer in buffers.values()}
+        self._viewed = {buffer.views for buffer in buffers.values()}
+        self._chosen: dict[str, str] = {}
+        self._numbers: Counter[str] = Counter()
+
+    def of(self, buffer: str) -> str:
+        """Return the name of a buffer."""
+        if buffer not in self._chosen:
+            self._chosen[buffer] = self._choose(buffer)
+        return self._chosen[buffer]
+
+    def chosen(self) -> list[str]:
+        """Return the buffers that were asked for, in their own order."""
+        return [buffer for buffer in self._buffers if buffer in self._chosen]
+
+    def is_variable(self, buffer: str) -> bool:
+        """Whether a buffer is a Python number, not an array."""
+        shape, kind, _, views, *_ = self._buffers[buffer]
+        return not (shape or kind == "output" or views or buffer in self._viewed)
+
+    def element(self, ref: Ref) -> ast.expr:
+        """Return the expression of one element."""
+        if self.is_variable(ref.buffer):
+            return ast.Name(self.of(ref.buffer))
+        buffer = self._buffers[ref.buffer]
+        if buffer.views is not None and buffer.shape == ():
+            root, offset = storage(self._buffers, ref.buffer)
+            place = np.unravel_index(offset, self._buffers[root].shape)
+            return self.element(Ref(root, tuple(Affine(int(step)) for step in place)))
+        places = [self.position(place) for place in ref.index]
+        inside = places[0] if len(places) == 1 else ast.Tuple(places)
+        return ast.Subscript(ast.Name(self.of(ref.buffer)), inside)
+
+    def position(self, place: Affine) -> ast.expr:
+        """Return the expression of a position: what is added, then what is taken away."""
+        terms = [(c, self._atom(atom)) for atom, c in place.terms]
+        terms.sort(key=lambda term: term[0] < 0)
+        if place.constant or not terms:
+            last = bool(terms) and terms[0][0] > 0
+            terms.insert(len(terms) if last else 0, (place.constant, None))
+        (c, atom), *rest = terms
+        sum_ = _scaled(c, atom)
+        for c, atom in rest:
+            sum_ = ast.BinOp(sum_, ast.Sub() if c < 0 else ast.Add(), _scaled(abs(c), atom))
+        return sum_
+
+    def _atom(self, atom: str | Ref) -> ast.expr:
+        if isinstance(atom, str):
+            return ast.Name(atom)
+        element = self.element(atom)
+        whole = self._buffers[atom.buffer].dtype == "i8"
+        return element if whole else ast.Call(ast.Name("int"), [element], [])
+
+    def view(self, buffer: str) -> str:
+        """Return the expression that makes a view."""
+        shape = self._buffers[buffer].shape
+        root, offset = storage(self._buffers, buffer)
+        base, extents = self.of(root), self._buffers[root].shape
+        end = offset + math.prod(shape)
+        if (offset, end) != (0, math.prod(extents)):
+            base += "" if len(extents) == 1 else ".reshape(-1)"
+            base += f"[{offset or ''}:{end}]"
+            extents = (end - offset,)
+        same = shape == extents
+        return base if same else f"{base}.reshape({', '.join(map(str, shape))})"
+
+    def indices(self, depth: int) -> list[str]:
+        """Return names for nested loop indices, which no buffer will take."""
+        names = (f"{letter}{n or ''}" for n in itertools.count() for letter in "ijklmn")
+        free = (name for name in names if name not in self._taken | self._labels)
+        found = list(itertools.islice(free, depth))
+        self._taken.update(found)
+        return found
+
+    def _choose(self, buffer: str) -> str:
+        described = self._buffers[buffer]
+        label = identifier(described.label)
+        if not label and described.kind != "temporary":
+            label = identifier(buffer)
+        name = next(name for name in self._candidates(label) if name not in self._taken)
+        self._taken.add(name)
+        return name
+
+    def _candidates(self, label: str) -> Iterator[str]:
+        if label:
+            yield label
+        if label in FORBIDDEN:
+            yield f"{label}_"
+        stem = f"{label}_" if label[-1:].isdigit() else label or "t"
+        while True:
+            self._numbers[stem] += 1
+            name = f"{stem}{self._numbers[stem] + bool(label)}"
+            if name not in self._labels:
+                yield name
+
+
+def _scaled(c: int, atom: ast.expr | None) -> ast.expr:
+    if atom is None or abs(c) != 1:
+        factor = ast.Constant(abs(c))
+        number = ast.UnaryOp(ast.USub(), factor) if c < 0 else factor
+        return number if atom is None else ast.BinOp(number, ast.Mult(), atom)
+    return ast.UnaryOp(ast.USub(), atom) if c < 0 else atom
+
+
+# --- elements that are read several times ----------------------------------------------------------
+
+
+def load_once(block: Block, buffers: dict[str, Buffer]) -> Block:
+    """Give each array element that a block reads several times a local.
+
+    Straight-line code over array elements takes Numba quadratic time to compile (1,000 statements:
+    158 s, against 1.2 s over locals), and after a store to another array LLVM has to read again.
+
+    Parameters
+    ----------
+    block : Block
+        Its loops are left as they are.
+    buffers : dict of str to Buffer
+        Receives the new locals.
+    """
+    counts = Counter(load for _, loads in _loads(block, buffers) for load in loads)
+    locals_: dict[tuple[Ref, int], Ref] = {}
+    loaded: list[Node] = []
+    for node, loads in _loads(block, buffers):
+        for ref, version in loads:
+            if counts[ref, version] > 1 and (ref, version) not in locals_:
+                local = locals_[ref, version] = _new_local(ref, buffers)
+                loaded.append(Assign(local, "copy", (ref,)))
+        known = {ref: locals_[ref, version] for ref, version in loads if (ref, version) in locals_}
+        loaded.append(_with_locals(node, known))
+    return tuple(loaded)
+
+
+def _loads(
+    block: Block, buffers: Mapping[str, Buffer]
+) -> Iterator[tuple[Node, list[tuple[Ref, int]]]]:
+    """Yield each node with the elements that it reads and how often their arrays were written."""
+    versions: Counter[str] = Counter()
+    for node in block:
+        operands: tuple[object, ...] = ()
+        if not isinstance(node, Loop):
+            operands = node.operands if isinstance(node, Assign) else (node.value,)
+        yield (
+            node,
+            [
+                (ref, versions[storage(buffers, ref.buffer)[0]])
+                for ref in operands
+                if isinstance(ref, Ref) and (ref.index or buffers[ref.buffer].kind == "output")
+            ],
+        )
+        versions.update(written((node,), buffers))
+
+
+def _with_locals(node: Node, known: Mapping[Ref, Ref]) -> Node:
+    if not known or isinstance(node, Loop):
+        return node
+    changed = map_refs(node, lambda ref: known.get(ref, ref))
+    return changed._replace(target=node.target)  # type: ignore[union-attr]
+
+
+def _new_local(ref: Ref, buffers: dict[str, Buffer]) -> Ref:
+    buffer = buffers[ref.buffer]
+    places = [f"{place.constant}" if not place.terms else _words(place) for place in ref.index]
+    label = "_".join([buffer.label or ref.buffer, *places])
+    name = f"{label} {len(buffers)}"
+    buffers[name] = Buffer((), "temporary", label=label)
+    return Ref(name)
+
+
+def _words(place: Affine) -> str:
+    if place.gathers():
+        return "at"
+    if len(place.terms) == 1 and place.terms[0][1] == 1 and abs(place.constant) == 1:
+        return "next" if place.constant == 1 else "previous"
+    return "_".join(atom for atom, _ in place.terms) + (
+        f"_{place.constant}" if place.constant else ""
+    )
+
+
+def written(block: Block, buffers: Mapping[str, Buffer]) -> set[str]:
+    """Return the buffers whose storage a block writes to."""
+    nodes = (node for node in walk(block) if not isinstance(node, Loop))
+    return {storage(buffers, node.target.buffer)[0] for node in nodes}
+
+
+# --- loop indices --------------------------------------------------------------------------------
+
+
+def depth(block: Block) -> int:
+    """Return how deep the loops of a block are nested."""
+    return max((1 + depth(node.body) for node in block if isinstance(node, Loop)), default=0)
+
+
+def name_indices(
+    block: Block, names: list[str], values: Mapping[str, Affine] | None = None
+) -> Block:
+    """Rename each loop's index by the loop's depth."""
+    values = values or {}
+    return tuple(_rename(node, names, values) for node in block)
+
+
+def _rename(node: Node, names: list[str], values: Mapping[str, Affine]) -> Node:
+    if not isinstance(node, Loop):
+        return substitute(node, values)
+    inner = {**values, node.index: Affine.index(names[0])}
+    body = name_indices(node.body, names[1:], inner)
+    return Loop(names[0], node.extent.substitute(values), body, node.backward)
+
+
+def natural_start(loop: Loop) -> Affine:
+    """Return where the index of a loop should start for the positions in it to be simplest.
+
+    >>> from jitgrad.program import Accumulate, Ref
+    >>> use = Accumulate(Ref("s"), Ref("x", (Affine(1, (("i", 1), ("j", 1))),)))
+    >>> natural_start(Loop("j", Affine(9, (("i", -1),)), (use,)))
+    Affine(constant=1, terms=(('i', 1),))
+    """
+    positions = [place for place in _positions(loop.body) if loop.index in place.indices()]
+    inner = {node.index for node in walk((loop,)) if isinstance(node, Loop)}
+    starts = Counter(
+        _outer_part(place, inner) for place in positions if place.coefficient(loop.index) == 1
+    )
+    best, least = Affine(), _cost(loop, positions, Affine())
+    for start, _ in starts.most_common(3):
+        cost = _cost(loop, positions, start)
+        if cost < least:
+            best, least = start, cost
+    return best
+
+
+def shift(loop: Loop, start: Affine) -> Block:
+    """Return the body of a loop whose index runs from ``start`` instead of zero."""
+    if start == Affine():
+        return loop.body
+    values = {loop.index: Affine.index(loop.index).plus(start, -1)}
+    return tuple(substitute(node, values) for node in loop.body)
+
+
+def _positions(block: Block) -> Iterator[Affine]:
+    """Yield every position in a block, those inside positions and the extents included."""
+    for node in walk(block):
+        if isinstance(node, Assign | Accumulate):
+            for ref in (node.target, *reads(node)):
+                yield from ref.index
+        else:
+            yield node.extent
+            yield from (p for atom, _ in node.extent.terms for p in _inside(atom))
+
+
+def _inside(atom: object) -> Iterator[Affine]:
+    if not isinstance(atom, str):
+        for ref in (atom, *gathered(atom)):  # type: ignore[arg-type, misc]
+            yield from ref.index  # type: ignore[attr-defined]
+
+
+def _outer_part(place: Affine, inner: set[str]) -> Affine:
+    kept = {atom: c for atom, c in place.terms if isinstance(atom, str) and atom not in inner}
+    return Affine.of(place.constant, kept)
+
+
+def _cost(loop: Loop, positions: list[Affine], start: Affine) -> int:
+    """Count the terms that a reader sees when a loop starts there."""
+    values = {loop.index: Affine.index(loop.index).plus(start, -1)}
+    ends = [start, loop.extent.plus(start)] if start != Affine() else [loop.extent]
+    return sum(map(_terms, [*(place.substitute(values) for place in positions), *ends]))
+
+
+def _terms(place: Affine) -> int:
+    return len(place.terms) + bool(place.constant or not place.terms)

@@ -1,0 +1,396 @@
+"""The table: one row per scalar op; the operators made from it.
+
+A row holds an expression and, for each argument, the cotangent that flows back to it, as a
+string that is linear in the incoming cotangent ``g``. Everything else is made from these strings:
+the eager function on numbers and arrays, the generated source, and the statements of the adjoint.
+
+>>> OPS["tanh"].evaluate(0.5)
+0.46211715726000974
+>>> OPS["tanh"].partials
+('g * (1.0 - out * out)',)
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Number = Any  # a Python number, a NumPy scalar or an array
+ARGUMENTS = ("x", "y", "z")
+LN2 = "0.6931471805599453"
+
+
+class Op(NamedTuple):
+    """One scalar operation.
+
+    Parameters
+    ----------
+    name : str
+        NumPy's name for it.
+    expression : str
+        The value in terms of ``x``, ``y``, ``z``. ``numpy.f(x)`` and ``math.f(x)`` are library
+        calls; other names are rows of this table.
+    partials : tuple of (str or None)
+        For each argument what it receives when the result's cotangent is ``g``; ``out`` is the
+        result. None where the derivative is zero everywhere it exists.
+    domain : tuple of (float, float)
+        For each argument an interval inside which tests draw points.
+    kink : str
+        The convention where the derivative does not exist, if there is such a point.
+    boolean : bool
+        Whether the result is a truth value.
+    """
+
+    name: str
+    expression: str
+    partials: tuple[str | None, ...]
+    domain: tuple[tuple[float, float], ...]
+    kink: str = ""
+    boolean: bool = False
+
+    @property
+    def arity(self) -> int:
+        """The number of arguments."""
+        return len(self.partials)
+
+    def evaluate(self, *operands: Number) -> Number:
+        """Compute the op on numbers, or elementwise on arrays, with IEEE results at the edges."""
+        if np.ndarray in map(type, operands):
+            return _quiet(_array_function(self.name), *operands)
+        return ieee(_scalar_function(self.name), *operands)
+
+    def pull(self, argument: int, g: Number, out: Number, *operands: Number) -> Number:
+        """Compute what ``argument`` receives when the result's cotangent is ``g``."""
+        if np.ndarray in map(type, (g, out, *operands)):
+            return _quiet(_partial_function(self.name, argument, True), g, out, *operands)
+        return ieee(_partial_function(self.name, argument, False), g, out, *operands)
+
+
+def _rows() -> tuple[Op, ...]:
+    wide, positive, unit = (-2.0, 2.0), (0.2, 3.0), (-0.9, 0.9)
+    far = (1.2, 3.0)
+
+    def unary(
+        name: str, partial: str | None, domain: tuple[float, float] = wide, **more: Any
+    ) -> Op:
+        expression = more.pop("expression", f"numpy.{name}(x)")
+        return Op(name, expression, (partial,), (domain,), **more)
+
+    def compare(name: str, expression: str, arity: int = 2) -> Op:
+        return Op(name, expression, (None,) * arity, (wide,) * arity, boolean=True)
+
+    return (
+        Op("add", "x + y", ("g", "g"), (wide, wide)),
+        Op("sub", "x - y", ("g", "-g"), (wide, wide)),
+        Op("mul", "x * y", ("g * y", "g * x"), (wide, wide)),
+        Op("div", "x / y", ("g / y", "-g * out / y"), (wide, positive)),
+        Op(
+            "mod",
+            "x % y",
+            ("g", "-g * floor(x / y)"),
+            ((0.1, 0.9), (1.1, 1.9)),
+            kink="the right derivative at multiples of y",
+        ),
+        Op(
+            "pow",
+            "x ** y",
+            (
+                "where(y == 0.0, 0.0, g * (y * pow(x, y - 1.0)))",
+                "where(logical_and(x == 0.0, y >= 0.0), 0.0, g * out * log(x))",
+            ),
+            (positive, wide),
+            kink="x ** 0 has derivative 0 in x everywhere; 0 ** y has derivative 0 in y for y >= 0",
+        ),
+        Op(
+            "arctan2",
+            "numpy.arctan2(x, y)",
+            ("g * y / (x * x + y * y)", "-g * x / (x * x + y * y)"),
+            (wide, positive),
+        ),
+        Op("hypot", "numpy.hypot(x, y)", ("g * x / out", "g * y / out"), (positive, positive)),
+        Op(
+            "maximum",
+            "where((x >= y) | (x != x), x, y)",
+            (
+                "where(x > y, g, where(x == y, 0.5 * g, 0.0))",
+                "where(y > x, g, where(x == y, 0.5 * g, 0.0))",
+            ),
+            (wide, wide),
+            kink="a tie gives each argument half",
+        ),
+        Op(
+            "minimum",
+            "where((x <= y) | (x != x), x, y)",
+            (
+                "where(x < y, g, where(x == y, 0.5 * g, 0.0))",
+                "where(y < x, g, where(x == y, 0.5 * g, 0.0))",
+            ),
+            (wide, wide),
+            kink="a tie gives each argument half",
+        ),
+        Op(
+            "logaddexp",
+            f"where(x == y, x + {LN2}, maximum(x, y) + log1p(exp(-abs(x - y))))",
+            (
+                "where(x == y, 0.5 * g, g * exp(x - out))",
+                "where(x == y, 0.5 * g, g * exp(y - out))",
+            ),
+            (wide, wide),
+        ),
+        unary("neg", "-g", expression="-x"),
+        unary("copy", "g", expression="x"),
+        unary("detach", None, expression="x"),
+        unary("exp", "g * out"),
+        unary("exp2", f"g * out * {LN2}"),
+        unary("expm1", "g * (out + 1.0)"),
+        unary("log", "g / x", positive),
+        unary("log2", f"g / (x * {LN2})", positive),
+        unary("log10", "g / (x * 2.302585092994046)", positive),
+        unary("log1p", "g / (1.0 + x)", positive),
+        unary("sqrt", "g / (2.0 * out)", positive, kink="infinite at 0"),
+        unary("sin", "g * cos(x)"),
+        unary("cos", "-g * sin(x)"),
+        unary("tan", "g * (1.0 + out * out)", (-1.2, 1.2)),
+        unary("arcsin", "g / sqrt(1.0 - x * x)", unit),
+        unary("arccos", "-g / sqrt(1.0 - x * x)", unit),
+        unary("arctan", "g / (1.0 + x * x)"),
+        unary("sinh", "g * cosh(x)"),
+        unary("cosh", "g * sinh(x)"),
+        unary("tanh", "g * (1.0 - out * out)"),
+        unary("arcsinh", "g / sqrt(x * x + 1.0)"),
+        unary("arccosh", "g / sqrt(x * x - 1.0)", far),
+        unary("arctanh", "g / (1.0 - x * x)", unit),
+        unary("erf", "g * 1.1283791670955126 * exp(-x * x)", expression="math.erf(x)"),
+        unary("erfc", "-g * 1.1283791670955126 * exp(-x * x)", expression="math.erfc(x)"),
+        unary("abs", "g * sign(x)", positive, expression="abs(x)", kink="0 at 0"),
+        unary("sign", None, positive),
+        unary("floor", None, (0.1, 0.9)),
+        unary("ceil", None, (0.1, 0.9)),
+        unary(
+            "relu",
+            "where(out > 0.0, g, 0.0)",
+            positive,
+            expression="where(x < 0.0, 0.0, x)",
+            kink="0 at 0",
+        ),
+        unary("sigmoid", "g * out * (1.0 - out)", expression="1.0 / (1.0 + exp(-x))"),
+        unary("softplus", "g * sigmoid(x)", expression="maximum(x, 0.0) + log1p(exp(-abs(x)))"),
+        Op(
+            "where",
+            "y if x else z",
+            (None, "where(x, g, 0.0)", "where(x, 0.0, g)"),
+            (wide, wide, wide),
+        ),
+        compare("eq", "x == y"),
+        compare("ne", "x != y"),
+        compare("lt", "x < y"),
+        compare("le", "x <= y"),
+        compare("gt", "x > y"),
+        compare("ge", "x >= y"),
+        compare("logical_and", "(x != 0.0) & (y != 0.0)"),
+        compare("logical_or", "(x != 0.0) | (y != 0.0)"),
+        compare("logical_not", "x == 0.0", 1),
+    )
+
+
+OPS: dict[str, Op] = {row.name: row for row in _rows()}
+
+BINARY: dict[type[ast.AST], str] = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "div",
+    ast.Mod: "mod",
+    ast.Pow: "pow",
+    ast.BitAnd: "logical_and",
+    ast.BitOr: "logical_or",
+    ast.Gt: "gt",
+    ast.GtE: "ge",
+    ast.Lt: "lt",
+    ast.LtE: "le",
+    ast.Eq: "eq",
+    ast.NotEq: "ne",
+}
+
+
+@functools.cache
+def parsed(expression: str) -> ast.expr:
+    """Parse an expression of the table."""
+    return ast.parse(expression, mode="eval").body
+
+
+@functools.cache
+def library_call(name: str) -> tuple[str, str] | None:
+    """Return ``(module, function)`` when the row is one call of a library function."""
+    node = parsed(OPS[name].expression)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return ast.unparse(node.func.value), node.func.attr
+    return None
+
+
+@functools.cache
+def operator_node(name: str) -> ast.expr | None:
+    """Return the expression's tree when the row is one Python operator on its arguments."""
+    node = parsed(OPS[name].expression)
+    children = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+    plain = all(isinstance(child, ast.Name) for child in children)
+    return node if plain and isinstance(node, ast.BinOp | ast.UnaryOp | ast.Compare) else None
+
+
+def rewrite(
+    expression: str, environment: Mapping[str, Any], apply: Callable[[str, tuple[Any, ...]], Any]
+) -> Any:
+    """Evaluate an expression of the table over any kind of operand.
+
+    Parameters
+    ----------
+    expression : str
+        An expression or a partial of a row.
+    environment : mapping
+        What ``x``, ``y``, ``z``, ``out`` and ``g`` stand for.
+    apply : callable
+        ``apply(op_name, operands)`` performs, records or emits one op; operands are what the
+        environment holds, earlier results, or floats.
+
+    Examples
+    --------
+    >>> show = lambda op, operands: f"{op}({', '.join(operands)})"
+    >>> rewrite("g * cos(x)", {"g": "g", "x": "t"}, show)
+    'mul(g, cos(t))'
+    """
+
+    def visit(node: ast.expr) -> Any:
+        match node:
+            case ast.Name(id=name):
+                return environment[name]
+            case ast.Constant(value=value):
+                return float(value)  # type: ignore[arg-type]  # the table holds numbers only
+            case ast.UnaryOp(operand=operand):
+                return apply("neg", (visit(operand),))
+            case (
+                ast.BinOp(left=left, op=op, right=right)
+                | ast.Compare(left=left, ops=[op], comparators=[right])
+            ):
+                return apply(BINARY[type(op)], (visit(left), visit(right)))
+            case ast.Call(func=ast.Name(id=name), args=arguments):
+                return apply(name, tuple(visit(argument) for argument in arguments))
+        raise NotImplementedError(ast.dump(node))
+
+    return visit(parsed(expression))
+
+
+# --- the eager functions -------------------------------------------------------------------------
+
+
+def _quiet(function: Callable[..., Number], *operands: Number) -> Number:
+    """Call without NumPy's warnings: infinities and NaNs are results here, as in a kernel."""
+    with np.errstate(all="ignore"):
+        return function(*operands)
+
+
+def _quiet_float(function: Callable[..., Number], *operands: Number) -> float:
+    return float(_quiet(function, *operands))
+
+
+def ieee(function: Callable[..., Number], *operands: Number) -> Number:
+    """Call on Python numbers; where Python raises (x / 0.0) give what IEEE arithmetic gives."""
+    try:
+        return function(*operands)
+    except ArithmeticError:
+        return _quiet_float(function, *map(np.float64, operands))
+
+
+def _scalar_library(module: str, function: str) -> Callable[..., Number]:
+    """Python's own function where it has one, NumPy's for the edges on which Python raises."""
+    slow: Any = getattr(np, function, None)
+    fast = getattr(math, {"arctan2": "atan2"}.get(function, function.replace("arc", "a")), None)
+    if module == "math":
+        return getattr(math, function)  # type: ignore[no-any-return]
+    if fast is None or function in ("floor", "ceil"):
+        return functools.partial(_quiet_float, slow)
+
+    def call(*operands: float) -> Number:
+        try:
+            return fast(*operands)
+        except (ValueError, OverflowError):
+            return _quiet_float(slow, *operands)
+
+    return call
+
+
+def _scalar_pow(x: Number, y: Number) -> Number:
+    """Python's ``**``, but real: a negative number to a fractional power is NaN."""
+    try:
+        power = x**y
+    except ArithmeticError:
+        return _quiet_float(np.power, float(x), float(y))
+    return math.nan if isinstance(power, complex) else power
+
+
+def _array_library(module: str, function: str) -> Callable[..., Number]:
+    if module == "numpy":
+        return getattr(np, function)  # type: ignore[no-any-return]
+    return np.vectorize(getattr(math, function), otypes=[float])
+
+
+def _scalar_where(condition: Any, chosen: Number, other: Number) -> Number:
+    return chosen if condition else other
+
+
+@functools.cache
+def _namespace(arrays: bool) -> dict[str, Any]:
+    """Every op of the table as a function on Python numbers, or on arrays."""
+    library = _array_library if arrays else _scalar_library
+    names: dict[str, Any] = {"abs": abs, "where": np.where}
+    if not arrays:
+        names.update(where=_scalar_where, pow=_scalar_pow)
+    for row in OPS.values():
+        call = library_call(row.name)
+        if call is not None:
+            names[row.name] = library(*call)
+        elif row.name not in names:
+            names[row.name] = _function(row.expression, ARGUMENTS[: row.arity], names)
+    return names
+
+
+def _function(
+    expression: str, arguments: tuple[str, ...], names: dict[str, Any]
+) -> Callable[..., Any]:
+    made: Callable[..., Any] = eval(f"lambda {', '.join(arguments)}: {expression}", names)
+    return made
+
+
+@functools.cache
+def _scalar_function(name: str) -> Callable[..., Number]:
+    function: Callable[..., Number] = _namespace(arrays=False)[name]
+    return function
+
+
+@functools.cache
+def _array_function(name: str) -> Callable[..., Number]:
+    function: Callable[..., Number] = _namespace(arrays=True)[name]
+    return function
+
+
+@functools.cache
+def _partial_function(name: str, argument: int, arrays: bool) -> Callable[..., Number]:
+    row = OPS[name]
+    partial = row.partials[argument] or "0.0 * g"
+    return _function(partial, ("g", "out", *ARGUMENTS[: row.arity]), _namespace(arrays))
+
+
+@functools.cache
+def scalar_partials(name: str) -> tuple[Callable[..., Number] | None, ...]:
+    """Return a row's partials as functions ``(g, out, *operands)`` of Python numbers.
+
+    This is `Op.pull` without its care for arrays and for operations on which Python raises.
+    """
+    return tuple(
+        None if partial is None else _partial_function(name, argument, False)
+        for argument, partial in enumerate(OPS[name].partials)
+    )

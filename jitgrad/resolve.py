@@ -1,0 +1,387 @@
+"""Fit each operand of rolled code to an affine position, exactly.
+
+Rolling proposes which tape positions are iterations of one statement. Here every operand of every
+statement is compared with the raw tape over all its iterations: it is a constant, a table of
+constants, an element of an input, or an element of another statement's results, at a position that
+is affine in the loop indices. An operand that starts from something else in the first iteration
+and then reads an earlier iteration is *carried*: its producer's buffer gets one more element in
+front, filled before the loop. What does not fit makes the caller split a loop.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from jitgrad.program import Affine, Ref
+from jitgrad.tape import CONSTANT, LOW, SHIFT, Shape, Symbol, contiguous
+
+Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+MAX_SHIFT = 4  # how far back a carried operand may reach
+
+
+class Leaf:
+    """One statement of the rolled tape with all its iterations.
+
+    Parameters
+    ----------
+    number : int
+        Its place among the statements.
+    symbol : Symbol
+        What it does.
+    loops : tuple of str
+        The indices of the loops around it, outermost first.
+    positions, indices : ndarray
+        The tape position and the loop indices of each iteration, in order of execution.
+    codes : list of ndarray
+        For each operand its code in each iteration.
+    site : int
+        The program point of the first iteration.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        symbol: Symbol,
+        loops: tuple[str, ...],
+        positions: Ints,
+        indices: Ints,
+        codes: list[Ints],
+        site: int,
+    ) -> None:
+        self.number = number
+        self.symbol = symbol
+        self.loops = loops
+        self.positions = positions
+        self.indices = indices
+        self.codes = codes
+        self.site = site
+        self.reduced: int | None = None  # how many outer loops keep a running sum apart
+        self.shifts = [0] * len(loops)
+        self.inner = tuple(f"d{number}_{axis}" for axis in range(len(symbol.shape)))
+
+    @property
+    def depth(self) -> int:
+        """The number of loops that its results are kept apart by."""
+        return len(self.loops) if self.reduced is None else self.reduced
+
+    @property
+    def result_dims(self) -> Shape:
+        """The shape of what one iteration makes."""
+        if self.symbol.op == "sum":
+            return tuple(n for d, n in enumerate(self.symbol.shape) if d not in self.symbol.axes)
+        return self.symbol.shape
+
+    @property
+    def box(self) -> Shape:
+        """The extents of the loops that its results are kept apart by."""
+        return tuple(int(n) + 1 for n in self.indices.max(axis=0)[: self.depth])
+
+
+class Element(NamedTuple):
+    """An element of a statement's results, before the room for carried values is known."""
+
+    leaf: Leaf
+    outer: tuple[Affine, ...]
+    inner: tuple[Affine, ...]
+    flat: bool  # inner is one position in the flattened result
+
+
+Fitted: TypeAlias = float | Ref | Element
+
+
+class Place(NamedTuple):
+    """Where an operand is read: the loops around it, their indices, and the nest inside it."""
+
+    loops: tuple[str, ...]
+    indices: Ints
+    inner: tuple[str, ...] = ()
+    dims: Shape = ()
+
+    def without(self, axis: int, rows: Any) -> Place:
+        """Return the place with one loop dropped, for some of the iterations."""
+        kept = [d for d in range(len(self.loops)) if d != axis]
+        return self._replace(
+            loops=tuple(self.loops[d] for d in kept), indices=self.indices[rows][:, kept]
+        )
+
+
+class Carried(NamedTuple):
+    """A first element to be put in front of a carried buffer, before ``loop`` starts."""
+
+    loop: str
+    target: Element
+    source: Fitted
+    place: Place
+
+
+def fit(values: Ints, indices: Ints) -> tuple[int, tuple[int, ...]] | None:
+    """Find ``constant + coefficients . indices`` that gives all the values, or None."""
+    depth = indices.shape[1]
+    if not depth or (values == values[0]).all():
+        return (int(values[0]), (0,) * depth) if (values == values[0]).all() else None
+    count = len(values)
+    rows = np.unique(np.r_[0 : min(count, 16), np.linspace(0, count - 1, 48).astype(np.int64), _steps(indices)])
+    design = np.column_stack([np.ones(len(rows)), indices[rows]])
+    varying = np.ptp(design, axis=0) > 0
+    varying[0] = True
+    solution = np.zeros(depth + 1)
+    solution[varying] = np.linalg.lstsq(design[:, varying], values[rows].astype(float), rcond=None)[0]
+    whole = np.rint(solution).astype(np.int64)
+    if np.abs(solution - whole).max() > 0.01 or not (indices @ whole[1:] + whole[0] == values).all():
+        return None
+    return int(whole[0]), tuple(int(c) for c in whole[1:])
+
+
+def _steps(indices: Ints) -> Ints:
+    """Return for each loop an iteration in which its index is 1."""
+    return np.array([int(np.argmax(column == 1)) for column in indices.T], dtype=np.int64)
+
+
+def affine(constant: int, coefficients: Sequence[int], names: Sequence[str]) -> Affine:
+    """Build a position from fitted coefficients."""
+    return Affine.of(constant, dict(zip(names, coefficients, strict=True)))
+
+
+def delinearise(position: Affine, dims: Shape, place: Place) -> tuple[Affine, ...] | None:
+    """Turn a flat position into one position per dimension, where it factors.
+
+    Each term goes to the outermost dimension whose stride divides it; going from the innermost
+    dimension outwards, constants are carried so that each position stays inside its extent.
+    """
+    if not dims:
+        return () if position == Affine() else None
+    strides = contiguous(dims)
+    parts: list[dict[Any, int]] = [{} for _ in dims]
+    for atom, c in position.terms:
+        axis = next((d for d, s in enumerate(strides) if dims[d] > 1 and c % s == 0 and abs(c) >= s), None)
+        if axis is None:
+            return None
+        parts[axis][atom] = c // strides[axis]
+    result: list[Affine] = []
+    carry = position.constant
+    for axis in range(len(dims) - 1, -1, -1):
+        if axis == 0:
+            result.append(Affine.of(carry, parts[0]))
+            break
+        low, high = _range(parts[axis], place)
+        constant = carry % dims[axis]
+        constant -= (constant + low) // dims[axis] * dims[axis]
+        if constant + high >= dims[axis]:
+            return None
+        result.append(Affine.of(constant, parts[axis]))
+        carry = (carry - constant) // dims[axis]
+    return tuple(reversed(result))
+
+
+def _range(terms: dict[Any, int], place: Place) -> tuple[int, int]:
+    outer = np.zeros(len(place.indices), dtype=np.int64)
+    low = high = 0
+    for atom, c in terms.items():
+        if atom in place.inner:
+            last = c * (place.dims[place.inner.index(atom)] - 1)
+            low, high = low + min(last, 0), high + max(last, 0)
+        else:
+            outer += c * place.indices[:, place.loops.index(atom)]
+    return low + int(outer.min(initial=0)), high + int(outer.max(initial=0))
+
+
+class Resolver:
+    """Fit operands; collect what has to be carried and which tables are needed.
+
+    Parameters
+    ----------
+    leaves : list of Leaf
+        The statements of the rolled tape.
+    constants : ndarray
+        The constants of the tape.
+    inputs : list of (str, shape)
+        The name and the shape of each input.
+    """
+
+    def __init__(
+        self, leaves: list[Leaf], constants: np.ndarray[Any, Any], inputs: list[tuple[str, Shape]]
+    ) -> None:
+        self.leaves = leaves
+        self.constants = constants
+        self.inputs = inputs
+        self.tables: dict[str, np.ndarray[Any, Any]] = {}
+        self.flat_inputs: set[str] = set()
+        self.carried: list[Carried] = []
+        self._filled: dict[tuple[Any, ...], int | str] = {}
+        total = sum(len(leaf.positions) for leaf in leaves)
+        self.leaf_of = np.empty(total, dtype=np.int64)
+        self.turn_of = np.empty(total, dtype=np.int64)
+        for leaf in leaves:
+            self.leaf_of[leaf.positions] = leaf.number
+            self.turn_of[leaf.positions] = np.arange(len(leaf.positions))
+
+    # --- one operand -----------------------------------------------------------------------------
+
+    def resolve(self, codes: Ints, strides: Shape, place: Place) -> Fitted | None:
+        """Fit one operand over all iterations of a place; None where it does not fit."""
+        fitted = self._uniform(codes, strides, place)
+        return self._carry(codes, strides, place) if fitted is None else fitted
+
+    def _uniform(self, codes: Ints, strides: Shape, place: Place) -> Fitted | None:
+        low, high = int(codes.min()), int(codes.max())
+        if high <= CONSTANT:
+            return self._constants(CONSTANT - codes, place)
+        inner = Affine.of(0, {name: s for name, s in zip(place.inner, strides, strict=True)})
+        if low >= 0:
+            return self._results(codes, inner, place)
+        if low > CONSTANT and low >> SHIFT == high >> SHIFT:
+            return self._input(~(low >> SHIFT), codes & LOW, inner, place)
+        return None
+
+    def _constants(self, numbers: Ints, place: Place) -> float | Ref:
+        values = self.constants[numbers]
+        if (values == values[0]).all() or (np.isnan(values).all()):
+            return float(values[0])
+        return self._table(values, place)
+
+    def _table(self, values: np.ndarray[Any, Any], place: Place) -> Ref:
+        """Keep values that differ between iterations in an array over the loops they depend on."""
+        axes = list(range(len(place.loops)))
+        for axis in list(axes):
+            fewer = [d for d in axes if d != axis]
+            if _spread_over(values, place.indices[:, fewer]) is not None:
+                axes = fewer
+        table = _spread_over(values, place.indices[:, axes])
+        assert table is not None
+        for name, known in self.tables.items():
+            if known.dtype == table.dtype and np.array_equal(known, table, equal_nan=table.dtype.kind == "f"):
+                return Ref(name, tuple(Affine.index(place.loops[d]) for d in axes))
+        name = f"table{len(self.tables)}"
+        self.tables[name] = table
+        return Ref(name, tuple(Affine.index(place.loops[d]) for d in axes))
+
+    def _input(self, number: int, offsets: Ints, inner: Affine, place: Place) -> Fitted:
+        name, shape = self.inputs[number]
+        found = fit(offsets, place.indices)
+        if found is None:
+            at = self._table(offsets, place)
+            self.flat_inputs.add(name)
+            return Ref(f"{name}_flat", (inner.plus(Affine(0, ((at, 1),))),))
+        position = affine(*found, place.loops).plus(inner)
+        index = delinearise(position, shape, place)
+        if index is not None:
+            return Ref(name, index)
+        self.flat_inputs.add(name)
+        return Ref(f"{name}_flat", (position,))
+
+    def _results(self, codes: Ints, inner: Affine, place: Place) -> Element | None:
+        made = codes >> SHIFT
+        numbers = self.leaf_of[made]
+        if (numbers != numbers[0]).any():
+            return None
+        leaf = self.leaves[int(numbers[0])]
+        indices = leaf.indices[self.turn_of[made]][:, : leaf.depth]
+        outer = []
+        for column in indices.T:
+            found = fit(column, place.indices)
+            if found is None:
+                at = self._table(column.copy(), place)
+                outer.append(Affine(0, ((at, 1),)))
+            else:
+                outer.append(affine(*found, place.loops))
+        found = fit(codes & LOW, place.indices)
+        if found is None:
+            return None
+        position = affine(*found, place.loops).plus(inner)
+        index = delinearise(position, leaf.result_dims, place)
+        if index is None:
+            return Element(leaf, tuple(outer), (position,), flat=True)
+        return Element(leaf, tuple(outer), index, flat=False)
+
+    # --- carried operands ------------------------------------------------------------------------
+
+    def _carry(self, codes: Ints, strides: Shape, place: Place) -> Fitted | None:
+        for axis in range(len(place.loops) - 1, -1, -1):
+            for reach in range(1, MAX_SHIFT + 1):
+                later = place.indices[:, axis] >= reach
+                if not later.any():
+                    break
+                rest = place._replace(indices=place.indices[later])
+                element = self._uniform(codes[later], strides, rest) if (codes[later] >= 0).all() else None
+                if isinstance(element, Element) and self._reaches_back(element, place, axis, reach):
+                    if self._start(element, codes, strides, place, axis, reach):
+                        return element
+                    return None
+        return None
+
+    def _reaches_back(self, element: Element, place: Place, axis: int, reach: int) -> bool:
+        leaf, loop = element.leaf, place.loops[axis]
+        if loop not in leaf.loops[: leaf.depth]:
+            return False
+        return element.outer[leaf.loops.index(loop)] == Affine(-reach, ((loop, 1),))
+
+    def _start(
+        self, element: Element, codes: Ints, strides: Shape, place: Place, axis: int, reach: int
+    ) -> bool:
+        """Register what the first iterations read, to be stored before the loop."""
+        leaf, loop = element.leaf, place.loops[axis]
+        dim = leaf.loops.index(loop)
+        for step in range(reach):
+            rows = place.indices[:, axis] == step
+            if not rows.any():
+                continue
+            before = place.without(axis, rows)
+            source = self.resolve(codes[rows], strides, before)
+            if source is None:
+                return False
+            at = {loop: Affine(step)}
+            target = element._replace(
+                outer=tuple(position.substitute(at) for position in element.outer),
+                inner=tuple(position.substitute(at) for position in element.inner),
+            )
+            fresh = self._claim(target, codes[rows], strides, before)
+            if fresh is None:
+                return False
+            if fresh:
+                self.carried.append(Carried(loop, target, source, before))
+        leaf.shifts[dim] = max(leaf.shifts[dim], reach)
+        return True
+
+    def _claim(self, target: Element, codes: Ints, strides: Shape, place: Place) -> bool | None:
+        """Note which code each new element starts from: True if new, None on a conflict."""
+        steps = [np.arange(n) for n in place.dims]
+        grid = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, len(steps)) if steps else np.zeros((1, 0), dtype=np.int64)
+        if len(grid) * len(codes) > 1_000_000:
+            return None
+        fresh = False
+        for row, code in zip(place.indices, codes.tolist(), strict=True):
+            at = dict(zip(place.loops, row.tolist(), strict=True))
+            for cell in grid.tolist():
+                at.update(zip(place.inner, cell, strict=True))
+                key = (target.leaf.number, target.flat, *(self._value(p, at) for p in (*target.outer, *target.inner)))
+                source = code + sum(s * c for s, c in zip(strides, cell, strict=True))
+                if code <= CONSTANT:
+                    source = float(self.constants[CONSTANT - code]).hex()
+                fresh = fresh or key not in self._filled
+                if self._filled.setdefault(key, source) != source:
+                    return None
+        return fresh
+
+    def _value(self, position: Affine, at: dict[str, int]) -> int:
+        total = position.constant
+        for atom, c in position.terms:
+            if isinstance(atom, Ref):
+                place = tuple(self._value(p, at) for p in atom.index)
+                total += c * int(self.tables[atom.buffer][place])
+            else:
+                total += c * at[atom]
+        return total
+
+
+def _spread_over(values: np.ndarray[Any, Any], indices: Ints) -> np.ndarray[Any, Any] | None:
+    """Return values as an array over the indices, or None if they depend on something else."""
+    shape = tuple(int(n) + 1 for n in indices.max(axis=0)) if indices.shape[1] else ()
+    table = np.zeros(math.prod(shape), dtype=values.dtype)
+    flat = indices @ np.array(contiguous(shape), dtype=np.int64) if shape else np.zeros(len(values), dtype=np.int64)
+    table[flat] = values
+    same = (table[flat] == values) | ((table[flat] != table[flat]) & (values != values))
+    return table.reshape(shape) if same.all() else None

@@ -1,0 +1,407 @@
+"""Program to Program: constants, exact algebra, copies, common subexpressions, dead code.
+
+Every rewrite keeps each bit of the result: nothing here can change a NaN, an infinity or the sign
+of a zero, or round differently. All of it rests on one invariant of Programs before `contract`:
+a read sees the final value of an element, so a definition may be used wherever it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+from jitgrad.ops import OPS
+from jitgrad.program import (
+    Accumulate,
+    Affine,
+    Assign,
+    Block,
+    Buffer,
+    Loop,
+    Node,
+    Operand,
+    Program,
+    Ref,
+    map_refs,
+    reads,
+    storage,
+    substitute,
+    walk,
+)
+
+
+def simplify(program: Program) -> Program:
+    """Apply all the rewrites until nothing changes."""
+    for _ in range(20):
+        before = program
+        for step in (flatten_loops, first_writes, propagate, algebra, common, dead):
+            program = step(program)
+        if program == before:
+            break
+    return program
+
+
+def detached(program: Program) -> Program:
+    """Turn detached copies into plain ones: after the adjoint nothing tells them apart."""
+
+    def plain(node: Node) -> Node:
+        if isinstance(node, Loop):
+            return node._replace(body=tuple(map(plain, node.body)))
+        return node._replace(op="copy") if isinstance(node, Assign) and node.op == "detach" else node
+
+    return program._replace(body=tuple(map(plain, program.body)))
+
+
+# --- definitions -----------------------------------------------------------------------------------
+
+
+class Definition(NamedTuple):
+    """The only statement that writes a buffer, and the loops around it."""
+
+    node: Assign
+    loops: tuple[Loop, ...]
+
+
+Definitions: TypeAlias = dict[str, Definition]
+
+
+def written(block: Block, loops: tuple[Loop, ...] = ()) -> list[tuple[Assign | Accumulate, tuple[Loop, ...]]]:
+    """List the statements of a block with the loops around them."""
+    found: list[tuple[Assign | Accumulate, tuple[Loop, ...]]] = []
+    for node in block:
+        if isinstance(node, Loop):
+            found.extend(written(node.body, (*loops, node)))
+        else:
+            found.append((node, loops))
+    return found
+
+
+def definitions(program: Program) -> Definitions:
+    """Return the temporaries that exactly one Assign writes, each element once."""
+    counts: dict[str, int] = {}
+    found: Definitions = {}
+    for node, loops in written(program.body):
+        root = storage(program.buffers, node.target.buffer)[0]
+        counts[root] = counts.get(root, 0) + 1
+        if isinstance(node, Assign) and root == node.target.buffer and _invertible(node.target, loops):
+            found[root] = Definition(node, loops)
+    viewed = {buffer.views for buffer in program.buffers.values()}
+    return {
+        name: definition
+        for name, definition in found.items()
+        if counts[name] == 1 and program.buffers[name].kind == "temporary" and name not in viewed
+    }
+
+
+def _invertible(target: Ref, loops: tuple[Loop, ...]) -> bool:
+    """Whether each dimension is one loop's index plus a constant, or a constant."""
+    indices = [position.terms[0][0] for position in target.index if position.terms]
+    plain = all(len(p.terms) <= 1 and all(c == 1 for _, c in p.terms) for p in target.index)
+    return plain and sorted(map(str, indices)) == sorted(loop.index for loop in loops)
+
+
+def placed(definition: Definition, ref: Ref) -> dict[str, Affine] | None:
+    """Solve the target's position for the loop indices, given where it is read."""
+    values: dict[str, Affine] = {}
+    for position, wanted in zip(definition.node.target.index, ref.index, strict=True):
+        if position.terms:
+            values[position.terms[0][0]] = wanted.plus(-position.constant)
+        elif position != wanted:
+            return None
+    return values
+
+
+def instance(definition: Definition, ref: Ref) -> tuple[str, tuple[Operand, ...]] | None:
+    """Return the op and the operands that made the element ``ref``."""
+    values = placed(definition, ref)
+    if values is None:
+        return None
+    operands = tuple(
+        x.substitute(values) if isinstance(x, Ref) else x for x in definition.node.operands
+    )
+    return definition.node.op, operands
+
+
+# --- the rewrites ----------------------------------------------------------------------------------
+
+
+def flatten_loops(program: Program) -> Program:
+    """Write out loops that run once; drop those that never run."""
+
+    def flat(block: Block) -> Block:
+        nodes: list[Node] = []
+        for node in block:
+            if not isinstance(node, Loop):
+                nodes.append(node)
+            elif node.extent == Affine(1):
+                nodes.extend(flat(tuple(substitute(child, {node.index: Affine(0)}) for child in node.body)))
+            elif node.extent != Affine(0):
+                body = flat(node.body)
+                nodes.extend([node._replace(body=body)] if body else [])
+        return tuple(nodes)
+
+    return program._replace(body=flat(program.body))
+
+
+def propagate(program: Program) -> Program:
+    """Read the source of a copy instead of the copy."""
+    known = {name: d for name, d in definitions(program).items() if d.node.op == "copy"}
+    if not known:
+        return program
+
+    def source(operand: Operand) -> Operand:
+        while isinstance(operand, Ref) and operand.buffer in known:
+            found = instance(known[operand.buffer], operand)
+            if found is None:
+                return operand
+            operand = found[1][0]
+        return operand
+
+    return map_operands(program, source)._replace(result=source(program.result))
+
+
+def map_operands(program: Program, change: Callable[[Operand], Operand]) -> Program:
+    """Change each operand that is read as a number."""
+
+    def visit(node: Node) -> Node:
+        if isinstance(node, Loop):
+            return node._replace(body=tuple(map(visit, node.body)))
+        if isinstance(node, Accumulate):
+            return node._replace(value=change(node.value))
+        return node._replace(operands=tuple(map(change, node.operands)))
+
+    return program._replace(body=tuple(map(visit, program.body)))
+
+
+def algebra(program: Program) -> Program:
+    """Fold constants and apply identities that hold for every IEEE number."""
+    known = definitions(program)
+
+    def made(operand: Operand) -> tuple[str, tuple[Operand, ...]] | None:
+        if isinstance(operand, Ref) and operand.buffer in known:
+            return instance(known[operand.buffer], operand)
+        return None
+
+    def visit(node: Node) -> Node:
+        if isinstance(node, Loop):
+            return node._replace(body=tuple(map(visit, node.body)))
+        if isinstance(node, Accumulate) or node.op == "copy":
+            return node
+        op, operands = rewritten(node.op, node.operands, made)
+        return node._replace(op=op, operands=operands)
+
+    return program._replace(body=tuple(map(visit, program.body)))
+
+
+Made: TypeAlias = Callable[[Operand], "tuple[str, tuple[Operand, ...]] | None"]
+_SWAPPED = {"add", "mul"}
+
+
+def rewritten(op: str, operands: tuple[Operand, ...], made: Made) -> tuple[str, tuple[Operand, ...]]:
+    """Return an equal and simpler op."""
+    if not any(isinstance(x, Ref) for x in operands):
+        return "copy", (float(OPS[op].evaluate(*operands)),)
+    if op == "where" and not isinstance(operands[0], Ref):
+        return "copy", (operands[1] if operands[0] else operands[2],)
+    if op == "pow" and not isinstance(operands[1], Ref):
+        return _power(operands[0], operands[1])
+    negated = [_negation(x, made) for x in operands]
+    match op, operands:
+        case ("mul" | "div", (x, 1.0)) | ("mul", (1.0, x)) | ("sub", (x, 0.0)):
+            return "copy", (x,)
+        case ("mul" | "div", (x, -1.0)) | ("mul", (-1.0, x)):
+            return "neg", (x,)
+        case "add", (x, y) if x == y:
+            return "mul", (2.0, x)
+        case "neg", _ if negated[0] is not None:
+            return "copy", (negated[0],)
+        case "add", (x, _) if negated[1] is not None:
+            return "sub", (x, negated[1])
+        case "add", (_, y) if negated[0] is not None:
+            return "sub", (y, negated[0])
+        case "sub", (x, _) if negated[1] is not None:
+            return "add", (x, negated[1])
+        case "mul" | "div", _ if negated[0] is not None and negated[1] is not None:
+            return op, (negated[0], negated[1])
+    return op, operands
+
+
+def _negation(operand: Operand, made: Made) -> Operand | None:
+    found = made(operand)
+    return found[1][0] if found is not None and found[0] == "neg" else None
+
+
+def _power(x: Operand, exponent: float) -> tuple[str, tuple[Operand, ...]]:
+    match exponent:
+        case 0.0:
+            return "copy", (1.0,)
+        case 1.0:
+            return "copy", (x,)
+        case 2.0:
+            return "mul", (x, x)
+        case -1.0:
+            return "div", (1.0, x)
+    return "pow", (x, exponent)
+
+
+def common(program: Program) -> Program:
+    """Compute each expression once: later equals become copies."""
+    known = definitions(program)
+
+    def visit(block: Block, seen: dict[object, Ref]) -> Block:
+        nodes: list[Node] = []
+        for node in block:
+            if isinstance(node, Loop):
+                nodes.append(node._replace(body=visit(node.body, dict(seen))))
+                continue
+            if isinstance(node, Assign) and node.op != "copy" and node.target.buffer in known:
+                key = _key(node)
+                earlier = seen.get(key)
+                if earlier is not None:
+                    nodes.append(node._replace(op="copy", operands=(earlier,)))
+                    continue
+                seen[key] = node.target
+            nodes.append(node)
+        return tuple(nodes)
+
+    return program._replace(body=visit(program.body, {}))
+
+
+def _key(node: Assign) -> object:
+    operands = [x if isinstance(x, Ref) else float(x).hex() for x in node.operands]
+    return node.op, tuple(sorted(operands, key=str) if node.op in _SWAPPED else operands)
+
+
+def dead(program: Program) -> Program:
+    """Drop statements whose results nobody reads, and buffers that nobody names."""
+    needs: dict[str, set[str]] = {}
+    for node, _ in written(program.body):
+        root = storage(program.buffers, node.target.buffer)[0]
+        needs.setdefault(root, set()).update(
+            storage(program.buffers, ref.buffer)[0] for ref in reads(node)
+        )
+    live = {name for name, buffer in program.buffers.items() if buffer.kind == "output"}
+    if isinstance(program.result, Ref):
+        live.add(storage(program.buffers, program.result.buffer)[0])
+    queue = list(live)
+    while queue:
+        for name in needs.get(queue.pop(), ()):
+            if name not in live:
+                live.add(name)
+                queue.append(name)
+    body = _kept(program.body, program.buffers, live)
+    return program._replace(body=body, **_named(program, body))
+
+
+def _kept(block: Block, buffers: dict[str, Buffer], live: set[str]) -> Block:
+    nodes: list[Node] = []
+    for node in block:
+        if isinstance(node, Loop):
+            body = _kept(node.body, buffers, live)
+            nodes.extend([node._replace(body=body)] if body else [])
+        elif storage(buffers, node.target.buffer)[0] in live:
+            nodes.append(node)
+    return tuple(nodes)
+
+
+def _named(program: Program, body: Block) -> dict[str, object]:
+    names = {program.result.buffer} if isinstance(program.result, Ref) else set()
+    for node in walk(body):
+        if not isinstance(node, Loop):
+            names |= {node.target.buffer} | {ref.buffer for ref in reads(node)}
+    for name in list(names):
+        names.add(storage(program.buffers, name)[0])
+    kept = {
+        name: buffer
+        for name, buffer in program.buffers.items()
+        if name in names or buffer.kind in ("input", "output") and buffer.views is None
+    }
+    tables = {name: table for name, table in program.tables.items() if name in kept}
+    return {"buffers": kept, "tables": tables}
+
+
+# --- the first write -------------------------------------------------------------------------------
+
+
+def first_writes(program: Program) -> Program:
+    """Turn "fill with zero, then add once to each element" into one assignment."""
+    statements = written(program.body)
+    by_buffer: dict[str, list[tuple[Assign | Accumulate, tuple[Loop, ...]]]] = {}
+    for node, loops in statements:
+        by_buffer.setdefault(storage(program.buffers, node.target.buffer)[0], []).append((node, loops))
+    regions = _read_regions(program, statements)
+    single = set()
+    for name, found in by_buffer.items():
+        if len(found) == 2 and _is_fill(found[0][0]) and isinstance(found[1][0], Accumulate):
+            if found[1][0].target.buffer == name and _covers(program, name, *found[1], regions.get(name, [])):
+                single.add(name)
+
+    def visit(block: Block) -> Block:
+        nodes: list[Node] = []
+        for node in block:
+            if isinstance(node, Loop):
+                body = visit(node.body)
+                nodes.extend([node._replace(body=body)] if body else [])
+            elif node.target.buffer not in single:
+                nodes.append(node)
+            elif isinstance(node, Accumulate):
+                nodes.append(Assign(node.target, "copy", (node.value,), node.site))
+        return tuple(nodes)
+
+    return program._replace(body=visit(program.body)) if single else program
+
+
+def _is_fill(node: Assign | Accumulate) -> bool:
+    return isinstance(node, Assign) and node.op == "copy" and node.operands == (0.0,)
+
+
+def _read_regions(
+    program: Program, statements: list[tuple[Assign | Accumulate, tuple[Loop, ...]]]
+) -> dict[str, list[tuple[Ref, tuple[Loop, ...]]]]:
+    found: dict[str, list[tuple[Ref, tuple[Loop, ...]]]] = {}
+    for node, loops in statements:
+        for ref in reads(node):
+            found.setdefault(storage(program.buffers, ref.buffer)[0], []).append((ref, loops))
+    if isinstance(program.result, Ref):
+        found.setdefault(storage(program.buffers, program.result.buffer)[0], []).append((program.result, ()))
+    return found
+
+
+def _covers(
+    program: Program,
+    name: str,
+    node: Accumulate,
+    loops: tuple[Loop, ...],
+    readers: list[tuple[Ref, tuple[Loop, ...]]],
+) -> bool:
+    """Whether each element that is read is added to exactly once."""
+    if not _invertible(node.target, loops):
+        return False
+    shape = program.buffers[name].shape
+    region = _region(node.target, loops)
+    if region == tuple(Affine(extent) for extent in shape):
+        return True
+    inside = all(ref.buffer == name and _region(ref, around) == region for ref, around in readers)
+    return inside and region is not None and program.buffers[name].kind != "output"
+
+
+def _region(ref: Ref, loops: tuple[Loop, ...]) -> tuple[Affine, ...] | None:
+    """Return the extents over which a reference ranges, named by dimension."""
+    numbered: dict[str, Affine] = {}
+    extents = {loop.index: loop.extent for loop in loops}
+    region = []
+    for axis, position in enumerate(ref.index):
+        if not position.terms:
+            if position.constant:
+                return None
+            region.append(Affine(1))
+            continue
+        index = position.terms[0][0]
+        if position != Affine.index(index) or index in numbered or index not in extents:
+            return None
+        region.append(extents[index].substitute(numbered))
+        numbered[index] = Affine.index(f"#{axis}")
+    return tuple(region)
+
+
+__all__ = ["definitions", "detached", "instance", "map_refs", "simplify", "written"]

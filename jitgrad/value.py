@@ -1,0 +1,444 @@
+"""`Value`: a number or array that remembers where it came from.
+
+A Value holds its number, the op that made it and the operands it was made from: the graph that
+``backward()`` walks, that a trace writes down and that a person can look at. Scalars follow
+micrograd (https://github.com/karpathy/micrograd) to the letter, graph included.
+
+>>> a, b = Value(-4.0), Value(2.0)
+>>> c = (a * b + b**3).relu() + a.exp()
+>>> c.backward()
+>>> a.grad
+0.01831563888873418
+
+While a function is being traced (``active.tape`` is set) operations are handed to the tape.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import math
+import operator
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jitgrad.errors import ArgumentError, NoGradientError, UnsupportedError, user_location
+from jitgrad.graph import (
+    NUMPY,
+    Function,
+    Node,
+    Operand,
+    accept,
+    active,
+    apply_numpy,
+    elementwise,
+    known,
+    latest_first,
+    leaf,
+    number_of,
+    operator_method,
+    push,
+    record,
+    refuse,
+    scalars,
+    seed,
+    structural,
+)
+from jitgrad.ops import OPS
+from jitgrad.structure import full_axes, full_index, full_shape, plain
+
+STORES = {dis.opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in dis.opmap}
+
+
+class Value(Node):
+    """A number or array that remembers where it came from.
+
+    Parameters
+    ----------
+    data : int, float, array or nested list
+        A number is kept as it is. An array of integers becomes one of floats, since it can
+        change by any amount; an array of Values becomes an array that depends on them. A Value
+        is returned as it is.
+    _children : iterable of Value
+        The operands, for a node whose ``_backward`` you set yourself.
+    _op : str
+        The label of the op.
+    requires_grad : bool
+        Whether ``backward()`` computes a gradient for it.
+
+    Attributes
+    ----------
+    grad : number or array
+        The derivative of what ``backward()`` was called on, added up over the calls.
+
+    Notes
+    -----
+    ``==`` compares numbers, elementwise on arrays, as in PyTorch; micrograd's compares identities.
+    The hash is that of the identity, so sets and dicts of Values work as in both.
+
+    Examples
+    --------
+    >>> x = Value(3.0)
+    >>> y = x * x + 1
+    >>> y.backward()
+    >>> x
+    Value(data=3.0, grad=6.0)
+    """
+
+    __slots__ = ()
+
+    # --- what it holds ---
+
+    @property
+    def data(self) -> Any:
+        """The number or array. In a trace, the detached Value."""
+        tape = active.tape
+        return self._data if tape is None else tape.detach(self)
+
+    @data.setter
+    def data(self, data: Any) -> None:
+        refuse(self, "assigning to .data")
+        self._data = accept(number_of(data), self.requires_grad)
+
+    @property
+    def grad(self) -> Any:
+        """The gradient, added up over calls of ``backward()``; 0 before the first."""
+        refuse(self, ".grad")
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: Any) -> None:
+        refuse(self, "assigning to .grad")
+        self._grad = grad
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of an array; object for a scalar, since that is what NumPy keeps it as."""
+        # np.mean of an object array of scalars ends with dtype.type(total / n): for any other
+        # dtype that would be float(), which forgets the graph.
+        return self.element_type if self.shape else np.dtype(object)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    def item(self) -> Any:
+        """Return the Python number of a Value of one element."""
+        refuse(self, ".item()")
+        return self._data.item() if isinstance(self._data, np.ndarray | np.generic) else self._data
+
+    def detach(self) -> Value:
+        """Return a leaf with the same data, which needs no gradient."""
+        tape = active.tape
+        out: Value = leaf(Value, self._data) if tape is None else tape.detach(self)
+        return out
+
+    def zero_grad(self) -> None:
+        """Set the gradient to 0."""
+        self.grad = 0
+
+    # --- the graph ---
+
+    @property
+    def _prev(self) -> set[Value]:
+        return {operand for operand in self._operands if isinstance(operand, Value)}
+
+    @property
+    def _backward(self) -> Function:
+        return functools.partial(push, self)
+
+    @_backward.setter
+    def _backward(self, function: Function) -> None:
+        self._rule = function
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was given rather than computed."""
+        return not self._operands
+
+    @property
+    def grad_fn(self) -> str | None:
+        """The label of the op that made it; None for a leaf."""
+        return self._op or None
+
+    def backward(self, gradient: Any = None) -> None:
+        """Add the derivative of this Value to the ``grad`` of all that it was made from.
+
+        Parameters
+        ----------
+        gradient : array_like of this shape, optional
+            The cotangent to start from. Only a Value of one element can do without.
+
+        Raises
+        ------
+        NoGradientError
+            When nothing it was made from requires a gradient.
+        NotScalarError
+            When there is more than one element and no ``gradient``.
+        ShapeError
+            When ``gradient`` has another shape.
+        """
+        refuse(self, "backward()")
+        if not self.requires_grad:
+            raise NoGradientError(
+                f"{user_location()}: backward() on a Value that does not require a gradient. "
+                "Make it from Values created without requires_grad=False or detach()."
+            )
+        self._grad = seed(self, gradient)
+        for node in latest_first(self):
+            push(node)
+
+    # --- arithmetic: scalars as micrograd composes them, arrays by the direct op ---
+
+    def __add__(self, other: Operand) -> Any:
+        if scalars(self, other):
+            other = other if isinstance(other, Value) else Value(other)
+            return record(self._data + other._data, "+", (self, other), "add")
+        return elementwise("add", self, other) if known(other) else NotImplemented
+
+    def __mul__(self, other: Operand) -> Any:
+        if scalars(self, other):
+            other = other if isinstance(other, Value) else Value(other)
+            return record(self._data * other._data, "*", (self, other), "mul")
+        return elementwise("mul", self, other) if known(other) else NotImplemented
+
+    def __pow__(self, other: Operand) -> Any:
+        if scalars(self, other) and not isinstance(other, Value):
+            power = OPS["pow"].evaluate(plain(self._data), plain(other))
+            return record(power, f"**{other}", (self, plain(other)), "pow")
+        return elementwise("pow", self, other) if known(other) else NotImplemented
+
+    def relu(self) -> Value:
+        """Return ``max(x, 0)``; the derivative at 0 is 0."""
+        if scalars(self, 0):
+            return record(0 if self._data < 0 else self._data, "ReLU", (self,), "relu")  # type: ignore[no-any-return]
+        return elementwise("relu", self)  # type: ignore[no-any-return]
+
+    def __neg__(self) -> Value:
+        out: Value = self * -1 if scalars(self, 0) else elementwise("neg", self)
+        return out
+
+    __sub__ = operator_method("sub", lambda x, y: x + (-y))
+    __truediv__ = operator_method("div", lambda x, y: x * _inverse(y))
+    __radd__ = operator_method("add", lambda x, y: x + y, reflected=True)
+    __rmul__ = operator_method("mul", lambda x, y: x * y, reflected=True)
+    __rsub__ = operator_method("sub", lambda x, y: (-x) + y, reflected=True)
+    __rtruediv__ = operator_method("div", lambda x, y: x**-1 * y, reflected=True)
+    __rpow__ = operator_method("pow", reflected=True)
+    __mod__ = operator_method("mod")
+    __rmod__ = operator_method("mod", reflected=True)
+
+    def __matmul__(self, other: Operand) -> Any:
+        return structural("matmul", (self, other)) if known(other) else NotImplemented
+
+    def __rmatmul__(self, other: Operand) -> Any:
+        return structural("matmul", (other, self)) if known(other) else NotImplemented
+
+    def __pos__(self) -> Value:
+        return self
+
+    def __abs__(self) -> Value:
+        return elementwise("abs", self)  # type: ignore[no-any-return]
+
+    if TYPE_CHECKING:  # exp, log, tanh, ...: one method for each row of the table, made below
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    # --- comparisons, of numbers ---
+
+    __hash__ = object.__hash__
+    __eq__ = operator_method("eq")
+    __ne__ = operator_method("ne")
+    __lt__ = operator_method("lt")
+    __le__ = operator_method("le")
+    __gt__ = operator_method("gt")
+    __ge__ = operator_method("ge")
+
+    def __and__(self, other: Operand) -> Any:
+        truth = _is_truth(self) and known(other)
+        return elementwise("logical_and", self, other) if truth else NotImplemented
+
+    def __or__(self, other: Operand) -> Any:
+        truth = _is_truth(self) and known(other)
+        return elementwise("logical_or", self, other) if truth else NotImplemented
+
+    def __invert__(self) -> Any:
+        return elementwise("logical_not", self) if _is_truth(self) else NotImplemented
+
+    __rand__ = __and__
+    __ror__ = __or__
+
+    # --- arrays ---
+
+    @property
+    def T(self) -> Value:  # noqa: N802
+        """The array with its axes reversed."""
+        return self.transpose()
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Value:
+        """Add up the elements, over all axes or over some."""
+        axes = full_axes(axis, self.ndim)
+        return structural("sum", (self,), axes, bool(keepdims)) if axes else self
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Value:
+        """Average the elements, over all axes or over some."""
+        count = math.prod(self.shape[axis] for axis in full_axes(axis, self.ndim))
+        out: Value = elementwise("div", self.sum(axis, keepdims), float(count))
+        return out
+
+    def reshape(self, *shape: Any) -> Value:
+        """Arrange the elements in another shape; one extent may be -1."""
+        full = full_shape(shape[0] if len(shape) == 1 else shape, self.size)
+        return self if full == self.shape else structural("reshape", (self,), full)
+
+    def ravel(self) -> Value:
+        """Return the elements in one axis."""
+        return self.reshape(-1)
+
+    flatten = ravel
+
+    def transpose(self, *axes: Any) -> Value:
+        """Permute the axes; reverse them if none are given."""
+        given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        order = full_axes(given or range(self.ndim)[::-1], self.ndim)
+        return self if self.ndim < 2 else structural("transpose", (self,), order)
+
+    def dot(self, other: Operand) -> Value:
+        """Return NumPy's ``np.dot(self, other)``."""
+        return NUMPY[np.dot](self, other)  # type: ignore[no-any-return]
+
+    def astype(self, dtype: Any) -> Value:
+        """Return it as floats: a truth value becomes 0.0 or 1.0."""
+        if np.dtype(dtype).kind != "f":
+            raise UnsupportedError(
+                f"{user_location()}: astype({np.dtype(dtype)}) of a Value: only floats carry a "
+                "gradient. Write .data.astype(...) for an array without one."
+            )
+        truth = _is_truth(self)
+        out: Value = elementwise("where", self, 1.0, 0.0) if truth else elementwise("copy", self)
+        return out
+
+    def conjugate(self) -> Value:
+        """Return itself: Values are real. NumPy's variance of an object array asks for it."""
+        return self
+
+    def __getitem__(self, index: Any) -> Value:
+        out: Value = structural("getitem", (self,), full_index(index, self.shape))
+        return out
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise UnsupportedError(
+            f"{user_location()}: a Value is not changed in place. Build the array with np.array "
+            "or np.concatenate from its parts, or choose with np.where."
+        )
+
+    def __len__(self) -> int:
+        if not self.shape:  # a TypeError, so that NumPy takes scalars as objects, not sequences
+            raise TypeError("len() of a scalar Value")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Value]:
+        return map(self.__getitem__, range(len(self)))
+
+    # --- plain numbers ---
+
+    def __repr__(self) -> str:
+        return f"Value(data={self._data}, grad={self._grad})"
+
+    def __bool__(self) -> bool:
+        refuse(self, "bool()")
+        return bool(self._data)
+
+    def __float__(self) -> float:
+        refuse(self, "float()")
+        if self.requires_grad and _storing(sys._getframe(1)):
+            raise ArgumentError(
+                f"{user_location()}: a plain array cannot hold a Value: its gradient would be "
+                "lost. Make the array with np.array([...]) of Values, or store `.data`."
+            )
+        return float(self._data)
+
+    def __int__(self) -> int:
+        refuse(self, "int()")
+        return int(self._data)
+
+    def __index__(self) -> int:
+        refuse(self, "an index")
+        return operator.index(self._data)
+
+    @property
+    def __array__(self) -> Function:
+        if not self.shape:  # NumPy takes scalars as objects: np.array([a * b, c]) holds Values
+            raise AttributeError("__array__")
+        return self._as_array
+
+    def _as_array(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        refuse(self, "np.asarray()")
+        if self.requires_grad:
+            raise ArgumentError(
+                f"{user_location()}: making a plain array of a Value would lose its gradient. "
+                "Write `.data` for the plain array, np.stack([...]) to put Values together."
+            )
+        return np.array(self._data, dtype=dtype, copy=copy)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._operands:
+            raise UnsupportedError(
+                f"{user_location()}: only leaf Values can be copied or pickled. "
+                "Write `.detach()` for the number without its graph."
+            )
+        return _restore, (self._data, self._grad, self.requires_grad)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        return apply_numpy((ufunc, method), name, inputs, keywords)
+
+    def __array_function__(self, function: Any, _types: Any, inputs: Any, keywords: Any) -> Any:
+        module = function.__module__.removeprefix("numpy").removeprefix(".")
+        name = f"{module}.{function.__name__}" if module else function.__name__
+        return apply_numpy(function, name, inputs, keywords)
+
+
+def _is_truth(value: Value) -> bool:
+    return value.element_type.kind == "b"
+
+
+def _inverse(divisor: Operand) -> Operand:
+    return divisor**-1 if isinstance(divisor, Value) else OPS["pow"].evaluate(plain(divisor), -1)
+
+
+def _storing(frame: Any) -> bool:
+    """Whether ``array[i] = value`` is what the frame is executing: then NumPy calls float()."""
+    return frame.f_code.co_code[frame.f_lasti] in STORES
+
+
+def _restore(data: Any, grad: Any, requires_grad: bool) -> Value:
+    value = Value(data, requires_grad=requires_grad)
+    value._grad = grad
+    return value
+
+
+# --- the methods named after the rows ------------------------------------------------------------
+
+
+def _method(name: str) -> Function:
+    def method(self: Value, *others: Operand) -> Any:
+        return elementwise(name, self, *others)
+
+    method.__name__ = name
+    method.__doc__ = f"Return ``{name}``, elementwise. {OPS[name].kink}"
+    return method
+
+
+for _name in OPS:
+    if not hasattr(Value, _name):
+        setattr(Value, _name, _method(_name))
