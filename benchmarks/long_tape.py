@@ -21,8 +21,8 @@ MEGABYTE_IN_KILOBYTES = 1024.0
 def peak_megabytes() -> float:
     """Return the largest resident size of this process so far.
 
-    Linux carries the parent's peak over into `getrusage` of a child, 1.4 GB after micrograd ran, but
-    not into VmHWM.
+    Linux carries the parent's peak over into `getrusage` of a child (1.4 GB after micrograd ran),
+    but not into VmHWM.
     """
     status = Path("/proc/self/status")
     if status.exists():

@@ -30,7 +30,9 @@ from jitgrad.errors import ArgumentError, NoGradientError, user_location
 from jitgrad.fuse import fuse, sink_fills
 from jitgrad.graph import Gradients, active, record
 from jitgrad.program import Program
+from jitgrad.rematerialise import rematerialise
 from jitgrad.signature import (
+    Identity,
     Outside,
     Spec,
     argument_names,
@@ -42,15 +44,21 @@ from jitgrad.signature import (
     spec_of,
 )
 from jitgrad.simplify import detached, simplify
+from jitgrad.straight import MISS, straight
 from jitgrad.tape import Tape, Traced
 from jitgrad.trace import Argument, Call, TracedCall, trace
+from jitgrad.unroll import unroll
 from jitgrad.value import Value
 
 PASSES: tuple[Callable[[Program], Program], ...] = (
     detached,
     simplify,
-    fuse,
+    unroll,
     simplify,
+    fuse,
+    rematerialise,
+    simplify,
+    fuse,
     sink_fills,
     fuse,
     contract,
@@ -87,6 +95,23 @@ class Kernel(NamedTuple):
     aux: tuple[tuple[int, ...], ...]
 
 
+class _Bound(NamedTuple):
+    """The arguments of one call, flattened; the structure is one per argument, and keywords."""
+
+    leaves: list[Any]
+    specs: tuple[Spec, ...]
+    structure: tuple[tuple[Any, ...], tuple[str, ...]]
+    outside: list[tuple[Outside, Any]]
+    outside_leaves: list[Any]
+    outside_specs: tuple[Spec, ...]
+    others: tuple[Identity, ...]
+
+    @property
+    def positional(self) -> int:
+        """The number of positional arguments."""
+        return len(self.structure[0]) - len(self.structure[1])
+
+
 class Lowered:
     """A traced call at every stage, for looking at.
 
@@ -110,8 +135,9 @@ class Lowered:
         Seconds for each stage.
     """
 
-    def __init__(self, traced: TracedCall, made: Kernel) -> None:
+    def __init__(self, bound: _Bound, traced: TracedCall, made: Kernel) -> None:
         self._traced = traced
+        self._bound = bound
         self.tape: Tape = traced.tape
         self.program = traced.program
         self.gradient_program = made.program
@@ -131,24 +157,18 @@ class Lowered:
         return tuple(argument.name for argument in self._traced.arguments)
 
     def captured_arrays(self) -> list[np.ndarray[Any, Any]]:
-        """Return what the kernel takes after the flat arguments: captured Values, packed."""
-        return _captured(self._traced)
+        """Return what the kernel takes after the flat arguments, as it is now.
+
+        Data that the function names as globals or closure cells, then the captured scalar Values
+        packed in order of their creation, then each captured array Value.
+        """
+        pairs = zip(self._traced.arguments, _inputs(self._bound, self._traced), strict=True)
+        return [given for argument, given in pairs if argument.source != "leaf"]
 
 
 def _captured(traced: TracedCall) -> list[np.ndarray[Any, Any]]:
     packed = [np.array([value._data for value in traced.captured], dtype=float)] if traced.captured else []
     return packed + [np.ascontiguousarray(value._data, dtype=float) for value in traced.captured_arrays]
-
-
-class _Bound(NamedTuple):
-    """The arguments of one call, flattened."""
-
-    leaves: list[Any]
-    specs: tuple[Spec, ...]
-    structure: Any
-    outside: list[tuple[Outside, Any]]
-    outside_leaves: list[Any]
-    outside_specs: tuple[Spec, ...]
 
 
 class CompiledFunction:
@@ -167,6 +187,8 @@ class CompiledFunction:
         self._kernels: dict[Any, Kernel] = {}
         self._latest: tuple[TracedCall, tuple[int, ...]] | None = None
         self._lock = threading.RLock()
+        self._straight: list[Any] = []
+        self._known_ways: set[Any] = set()
 
     # --- what users call -------------------------------------------------------------------------
 
@@ -192,8 +214,16 @@ class CompiledFunction:
             Fresh arrays and floats in the structure of the argument ``argnums``, or a tuple of
             such structures where ``argnums`` is a tuple.
         """
+        if not kwargs:
+            for straight_way in self._straight:
+                found = straight_way(*args) if straight_way.__code__.co_argcount == len(args) else MISS
+                if found is not MISS:
+                    return found
         bound, traced = self._trace(args, kwargs)
-        value, gradients, aux = self._run(bound, traced, self._differentiated(bound, traced))
+        wrt = self._differentiated(bound, traced)
+        value, gradients, aux = self._run(bound, traced, wrt)
+        if not kwargs:
+            self._straighten(args, bound, traced, wrt)
         gradient = self._structured(bound, traced, gradients)
         return ((value, aux) if self._has_aux else value), gradient
 
@@ -225,7 +255,7 @@ class CompiledFunction:
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """Return the traced call at every stage; see `Lowered`."""
         bound, traced = self._trace(args, kwargs)
-        return Lowered(traced, self._kernel(traced, self._default(bound, traced)))
+        return Lowered(bound, traced, self._kernel(traced, self._default(bound, traced)))
 
     def kernel(self, *args: Any, **kwargs: Any) -> Any:
         """Return the Numba function for these arguments' shapes.
@@ -252,29 +282,67 @@ class CompiledFunction:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
+    def _straighten(
+        self, args: tuple[Any, ...], bound: _Bound, traced: TracedCall, wrt: tuple[int, ...]
+    ) -> None:
+        """Keep a straight way for calls like this one, if there can be one."""
+        key = (id(traced), wrt)
+        if key in self._known_ways or self._has_aux or active.tape is not None:
+            return
+        self._known_ways.add(key)
+        if any(argument.source in ("captured", "value") for argument in traced.arguments):
+            return
+        numbers = {traced.arguments[place].number for place in wrt}
+        single = isinstance(self._argnums, int)
+        chosen = self._chosen(len(args))
+        kernel = self._kernel(traced, wrt).call
+        made = straight(args, numbers, chosen, single, kernel, self._outside)
+        if made is not None:
+            self._straight = [made, *self._straight][:4]
+
     # --- binding and tracing ---------------------------------------------------------------------
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Bound:
-        leaves, structure = flatten((args, kwargs))
         chosen = self._chosen(len(args))
-        marks: list[tuple[bool, str]] = []
-        names = argument_names(self._function, len(args))
-        for number, (argument, name) in enumerate(zip(args, names, strict=True)):
-            marks += [(number in chosen, path) for path in leaf_names(argument, name)]
-        for name in sorted(kwargs):
-            marks += [(False, path) for path in leaf_names(kwargs[name], name)]
-        specs = tuple(spec_of(leaf, *mark) for leaf, mark in zip(leaves, marks, strict=True))
-        return self._surroundings(leaves, specs, structure)
+        leaves: list[Any] = []
+        specs: list[Spec] = []
+        structures = []
+        for number, argument in enumerate((*args, *(kwargs[name] for name in sorted(kwargs)))):
+            found, structure = flatten(argument)
+            structures.append(structure)
+            leaves += found
+            try:
+                specs += [spec_of(leaf, number in chosen, "") for leaf in found]
+            except ArgumentError:
+                self._explain(args, kwargs, chosen)
+                raise
+        return self._surroundings(leaves, tuple(specs), (tuple(structures), tuple(sorted(kwargs))))
+
+    def _explain(self, args: tuple[Any, ...], kwargs: dict[str, Any], chosen: tuple[int, ...]) -> None:
+        """Raise the error for an argument with its name."""
+        for number, (name, leaf) in enumerate(self._named(args, kwargs)):
+            del number
+            spec_of(leaf, False, name)
+
+    def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
+        """Return a name for each leaf of a call."""
+        pairs: list[tuple[str, Any]] = []
+        given = [*zip(argument_names(self._function, len(args)), args, strict=True)]
+        for name, argument in given + [(name, kwargs[name]) for name in sorted(kwargs)]:
+            pairs += zip(leaf_names(argument, name), flatten(argument)[0], strict=True)
+        return pairs
 
     def _surroundings(self, leaves: list[Any], specs: tuple[Spec, ...], structure: Any) -> _Bound:
-        around = [(place, content) for place in self._outside if holds_data(content := place.read())]
+        contents = [(place, place.read()) for place in self._outside]
+        around = [(place, content) for place, content in contents if holds_data(content)]
+        others = tuple(Identity(content) for _, content in contents if not holds_data(content))
         found: list[Any] = []
         kinds: list[Spec] = []
         for place, content in around:
             inside = flatten(content)[0]
             found += inside
             kinds += [spec_of(leaf, False, place.name) for leaf in inside]
-        return _Bound(leaves, specs, structure, around, found, tuple(kinds))
+        return _Bound(leaves, specs, structure, around, found, tuple(kinds), others)
 
     def _chosen(self, count: int) -> tuple[int, ...]:
         numbers = (self._argnums,) if isinstance(self._argnums, int) else tuple(self._argnums)
@@ -289,7 +357,7 @@ class CompiledFunction:
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Bound, TracedCall]:
         bound = self._bind(args, kwargs)
         shapes = tuple((place.name, flatten(content)[1]) for place, content in bound.outside)
-        key = (bound.structure, bound.specs, shapes, bound.outside_specs)
+        key = (bound.structure, bound.specs, shapes, bound.outside_specs, bound.others)
         traced = self._traces.get(key)
         if traced is None:
             with self._lock:
@@ -299,11 +367,7 @@ class CompiledFunction:
         return bound, traced
 
     def _traced(self, bound: _Bound, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TracedCall:
-        names: list[str] = []
-        for argument, name in zip(args, argument_names(self._function, len(args)), strict=True):
-            names += leaf_names(argument, name)
-        for name in sorted(kwargs):
-            names += leaf_names(kwargs[name], name)
+        names = [name for name, _ in self._named(args, kwargs)]
         call = Call(bound.leaves, bound.specs, names, bound.structure, bound.outside, bound.outside_specs)
         return trace(self._function, call, self._has_aux)
 
@@ -320,9 +384,10 @@ class CompiledFunction:
 
     def _leaf_numbers(self, bound: _Bound) -> list[list[int]]:
         """For each differentiated argument the numbers of its leaves."""
-        positional = bound.structure.child(0).children()
-        starts = np.cumsum([0, *(child.num_leaves for child in positional)]).tolist()
-        return [list(range(starts[n], starts[n + 1])) for n in self._chosen(len(positional))]
+        starts = [0]
+        for structure in bound.structure[0]:
+            starts.append(starts[-1] + structure.num_leaves)
+        return [list(range(starts[n], starts[n + 1])) for n in self._chosen(bound.positional)]
 
     def _values(self, bound: _Bound, traced: TracedCall) -> tuple[int, ...]:
         """The kernel inputs that are Values which require a gradient."""
@@ -413,11 +478,10 @@ class CompiledFunction:
             traced.arguments[place].number: gradient
             for place, gradient in zip(self._differentiated(bound, traced), gradients, strict=True)
         }
-        positional = bound.structure.child(0).children()
         trees = []
-        for number, leaves in zip(self._chosen(len(positional)), self._leaf_numbers(bound), strict=True):
+        for number, leaves in zip(self._chosen(bound.positional), self._leaf_numbers(bound), strict=True):
             given = [_returned(by_leaf.get(n), bound.leaves[n]) for n in leaves]
-            trees.append(optree.tree_unflatten(positional[number], given))
+            trees.append(optree.tree_unflatten(bound.structure[0][number], given))
         return trees[0] if isinstance(self._argnums, int) else tuple(trees)
 
     def _receive(self, bound: _Bound, traced: TracedCall, argument: Argument, gradient: Any) -> None:

@@ -22,17 +22,30 @@ def ratio(a, b, c):
 from __future__ import annotations
 
 import ast
-import math
 import os
-import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from jitgrad.expression import (
+    SUM,
+    TRUTHS,
+    Expression,
+    Pending,
+    Uses,
+    build,
+    call,
+    constant,
+    functions,
+    helper,
+    imports,
+    is_helper,
+    nesting,
+)
 from jitgrad.names import Names, depth, load_once, name_indices, natural_start, shift, written
-from jitgrad.ops import ARGUMENTS, OPS, library_call, operator_node, parsed
+from jitgrad.ops import OPS
 from jitgrad.program import (
     Accumulate,
     Affine,
@@ -51,10 +64,6 @@ from jitgrad.program import (
 WIDTH = 100  # no line is longer if that can be helped
 COMFORT = 88  # an expression that makes a line longer is split
 NESTING = 5  # and so is one that is deeper
-LARGEST_POWER = 64  # Numba multiplies out whole powers written as int literals
-SUM = "add_up"
-TRUTHS = {"where": 1, "logical_and": 2, "logical_or": 2, "logical_not": 1}
-"""How many leading arguments of an op are read as truth values."""
 
 
 class Source(NamedTuple):
@@ -101,159 +110,15 @@ def emit(
     Source
     """
     ops = {node.op for node in _statements(program.body) if isinstance(node, Assign)}
-    printer = _Printer(program, {name, "where", *_functions(ops)}, strict)
+    printer = _Printer(program, {name, "where", *functions(ops)}, strict)
     kernel = printer.kernel(name, arguments)
     tables = "\n".join(printer.tables())
-    functions = _functions(printer.called)
-    helpers = [op for op in functions if library_call(op) is None and op != "abs"]
-    helpers += [SUM] if SUM in printer.called else []
-    imports = _imports(functions, f"{tables}\n{kernel}")
-    top = "\n\n".join(filter(None, [_docstring(header), imports, tables]))
-    text = "\n\n\n".join(filter(None, [top, *map(_helper, helpers), kernel])) + "\n"
+    called = functions(printer.called)
+    helpers = [*filter(is_helper, called), *({SUM} & printer.called)]
+    top = [_docstring(header), imports(called, f"{tables}\n{kernel}"), tables]
+    parts = ["\n\n".join(filter(None, top)), *map(helper, helpers), kernel]
+    text = "\n\n\n".join(filter(None, parts)) + "\n"
     return Source(text, name, tuple(helpers), strict)
-
-
-# --- expressions ---------------------------------------------------------------------------------
-
-
-class _Expression(NamedTuple):
-    """A tree, how deep it is, whether it is a truth value, and which storage it reads."""
-
-    node: ast.expr
-    nesting: int = 0
-    truth: bool = False
-    reads: frozenset[str] = frozenset()
-
-
-class _Pending(NamedTuple):
-    """An assignment that waits for the statement that reads it."""
-
-    node: Assign
-    expression: _Expression
-    width: int
-
-
-def _constant(value: float) -> ast.expr:
-    if math.copysign(1.0, value) < 0:
-        return ast.UnaryOp(ast.USub(), _constant(-value))
-    if math.isfinite(value):
-        return ast.Constant(float(value))
-    return ast.Attribute(ast.Name("np"), "nan" if math.isnan(value) else "inf")
-
-
-def _tree(op: str, nodes: list[ast.expr]) -> ast.expr:
-    """Build the expression of an op."""
-    match op, nodes:
-        case "copy", [x]:
-            return x
-        case "logical_and" | "logical_or", [x, y]:
-            return ast.BinOp(x, ast.BitAnd() if op == "logical_and" else ast.BitOr(), y)
-        case "logical_not", [x]:
-            return ast.UnaryOp(ast.Not(), x)
-        case "pow", [x, y]:
-            return ast.BinOp(x, ast.Pow(), _whole(y))
-    match operator_node(op), nodes:
-        case ast.BinOp(op=symbol), [x, y]:
-            return ast.BinOp(x, symbol, y)
-        case ast.Compare(ops=symbols), [x, y]:
-            return ast.Compare(x, symbols, [y])
-        case ast.UnaryOp(op=sign), [x]:
-            return ast.UnaryOp(sign, x)
-    _, function = library_call(op) or ("", op)
-    return _call(function, *nodes)
-
-
-def _call(function: str, *nodes: ast.expr) -> ast.expr:
-    return ast.Call(ast.Name(function), list(nodes), [])
-
-
-def _whole(exponent: ast.expr) -> ast.expr:
-    """Make a whole exponent an int."""
-    match exponent:
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant() as operand):
-            return ast.UnaryOp(ast.USub(), _whole(operand))
-        case ast.Constant(value=float(value)) if value.is_integer() and value <= LARGEST_POWER:
-            return ast.Constant(int(value))
-    return exponent
-
-
-def _nesting(op: str, operands: Sequence[_Expression]) -> int:
-    """Count levels; a chain of sums or of products is one."""
-    if op == "copy":
-        return operands[0].nesting
-    levels = [operand.nesting + 1 for operand in operands]
-    match operands[0].node, op:
-        case ast.BinOp(op=ast.Add() | ast.Sub()), "add" | "sub":
-            levels[0] -= 1
-        case ast.BinOp(op=ast.Mult() | ast.Div()), "mul" | "div":
-            levels[0] -= 1
-    return max(levels)
-
-
-# --- which locals need no line of their own --------------------------------------------------------
-
-
-class _Use(NamedTuple):
-    """Where a buffer is read: in which block, by which of its statements, and as a truth value?"""
-
-    block: int
-    statement: int
-    truth: bool = False
-
-
-class _Uses:
-    """Where each local is read and written."""
-
-    def __init__(self, body: Block, result: Operand) -> None:
-        self.reads: dict[str, list[_Use]] = {}
-        self.writes: dict[str, list[tuple[_Use, Assign | Accumulate]]] = {}
-        for block, nodes in enumerate(_blocks(body)):
-            for statement, node in enumerate(nodes):
-                if not isinstance(node, Loop):
-                    self._add(node, block, statement)
-        if isinstance(result, Ref):
-            self.reads.setdefault(result.buffer, []).append(_Use(0, len(body)))
-
-    def _add(self, node: Assign | Accumulate, block: int, statement: int) -> None:
-        use = _Use(block, statement)
-        self.writes.setdefault(node.target.buffer, []).append((use, node))
-        for ref in reads(node):
-            self.reads.setdefault(ref.buffer, []).append(use)
-        if isinstance(node, Assign):
-            for operand in node.operands[: TRUTHS.get(node.op, 0)]:
-                if isinstance(operand, Ref):
-                    found = self.reads[operand.buffer]
-                    found[found.index(use)] = use._replace(truth=True)
-
-    def truths(self) -> set[str]:
-        """Return what is only ever a truth value."""
-        return {
-            name
-            for name, node in self._written_once()
-            if OPS[node.op].boolean and all(use.truth for use in self.reads.get(name, [_Use(0, 0)]))
-        }
-
-    def read_once(self) -> dict[str, Assign]:
-        """Return what is read once, later in the block in which it is written."""
-        found = {}
-        for name, node in self._written_once():
-            (written, _), uses = self.writes[name][0], self.reads.get(name, [])
-            if len(uses) == 1 and uses[0].block == written.block:
-                if uses[0].statement > written.statement:
-                    found[name] = node
-        return found
-
-    def _written_once(self) -> Iterator[tuple[str, Assign]]:
-        for name, writes in self.writes.items():
-            if len(writes) == 1 and isinstance(writes[0][1], Assign):
-                yield name, writes[0][1]
-
-
-def _blocks(block: Block) -> Iterator[Block]:
-    yield block
-    for node in block:
-        if isinstance(node, Loop):
-            yield from _blocks(node.body)
 
 
 # --- statements ----------------------------------------------------------------------------------
@@ -262,7 +127,7 @@ def _blocks(block: Block) -> Iterator[Block]:
 class _Scope(NamedTuple):
     """The innermost loop: what tells a sum over it from other accumulations."""
 
-    index: str
+    over: str
     assigned: frozenset[Ref]
     read: frozenset[str]
 
@@ -278,10 +143,10 @@ class _Printer:
                 self._label(node.target.buffer, "total")
         self.names = Names(self.buffers, taken)
         self.body = name_indices(program.body, self.names.indices(depth(program.body)))
-        uses = _Uses(self.body, program.result)
+        uses = Uses(self.body, program.result)
         self.truths = {name for name in uses.truths() if self.names.is_variable(name)}
         self.inlined = {name for name, node in uses.read_once().items() if self._melts(name, node)}
-        self.pending: dict[str, _Pending] = {}
+        self.pending: dict[str, Pending] = {}
         self.readers: dict[str, list[str]] = {}
         self.lines: list[str] = []
         self.indent = "    "
@@ -384,10 +249,10 @@ class _Printer:
         self._comment(node.site)
         self._line(text)
 
-    def _wait(self, node: Assign, value: _Expression) -> None:
+    def _wait(self, node: Assign, value: Expression) -> None:
         """Keep an assignment until it is read, or until something that it reads is overwritten."""
         name = node.target.buffer
-        self.pending[name] = _Pending(node, value, len(ast.unparse(value.node)))
+        self.pending[name] = Pending(node, value, len(ast.unparse(value.node)))
         for read in value.reads:
             self.readers.setdefault(read, []).append(name)
 
@@ -402,8 +267,8 @@ class _Printer:
         self._line(self._text(waiting.node, waiting.expression, None))
 
     def _fit(
-        self, node: Assign | Accumulate, render: Callable[[_Expression], str]
-    ) -> tuple[_Expression, str]:
+        self, node: Assign | Accumulate, render: Callable[[Expression], str]
+    ) -> tuple[Expression, str]:
         """Put as much as is readable into one line."""
         operands = node.operands if isinstance(node, Assign) else (node.value,)
         names = [operand.buffer for operand in operands if isinstance(operand, Ref)]
@@ -419,7 +284,7 @@ class _Printer:
             del self.pending[name]
         return value, text
 
-    def _text(self, node: Assign | Accumulate, value: _Expression, scope: _Scope | None) -> str:
+    def _text(self, node: Assign | Accumulate, value: Expression, scope: _Scope | None) -> str:
         target = ast.unparse(self.names.element(node.target))
         if isinstance(node, Assign):
             as_is = node.target.buffer in self.truths
@@ -427,17 +292,17 @@ class _Printer:
         term = self._number(value)
         if scope is not None and self._is_sum(node.target, scope):
             self.called.add(SUM)
-            return f"{target} = {ast.unparse(_call(SUM, ast.Name(target), term))}"
+            return f"{target} = {ast.unparse(call(SUM, ast.Name(target), term))}"
         if isinstance(term, ast.UnaryOp) and isinstance(term.op, ast.USub):
             return f"{target} -= {ast.unparse(term.operand)}"
         return f"{target} += {ast.unparse(term)}"
 
     def _is_sum(self, target: Ref, scope: _Scope) -> bool:
         """Whether a loop only ever adds to a target, so that no order of its terms is special."""
-        varies = scope.index in target.indices() or target in scope.assigned
+        varies = scope.over in target.indices() or target in scope.assigned
         return not (self.strict or varies or self._root(target) in scope.read)
 
-    def _value(self, node: Assign | Accumulate) -> _Expression:
+    def _value(self, node: Assign | Accumulate) -> Expression:
         if isinstance(node, Accumulate):
             return self._operand(node.value)
         operands = [self._operand(operand) for operand in node.operands]
@@ -445,36 +310,34 @@ class _Printer:
         truths = 2 if comparable else TRUTHS.get(node.op, 0)
         nodes = [self._truth(operand) for operand in operands[:truths]]
         nodes += [self._number(operand) for operand in operands[truths:]]
-        tree = _tree(node.op, nodes)
-        if isinstance(tree, ast.Call) and node.op != "copy":
-            self.called.add(node.op)
+        self.called.add(node.op)
         read = frozenset[str]().union(*(operand.reads for operand in operands))
-        return _Expression(tree, _nesting(node.op, operands), OPS[node.op].boolean, read)
+        return Expression(
+            build(node.op, nodes), nesting(node.op, operands), OPS[node.op].boolean, read
+        )
 
-    def _operand(self, operand: Operand) -> _Expression:
+    def _operand(self, operand: Operand) -> Expression:
         if not isinstance(operand, Ref):
-            return _Expression(_constant(operand))
+            return Expression(constant(operand))
         if operand.buffer in self.pending:
             return self.pending[operand.buffer].expression
         node = self.names.element(operand)
         if self.buffers[operand.buffer].dtype == "i8":
-            node = _call("float", node)
+            node = call("float", node)
         read = frozenset(self._root(ref) for ref in (operand, *gathered(operand)))
-        return _Expression(node, 0, operand.buffer in self.truths, read)
+        return Expression(node, 0, operand.buffer in self.truths, read)
 
-    def _number(self, value: _Expression) -> ast.expr:
+    def _number(self, value: Expression) -> ast.expr:
         """Numba converts no bool to a float by `float`, and NumPy subtracts no bools."""
         if not value.truth:
             return value.node
         self.called.add("where")
-        return _call("where", value.node, ast.Constant(1.0), ast.Constant(0.0))
+        return call("where", value.node, ast.Constant(1.0), ast.Constant(0.0))
 
-    def _truth(self, value: _Expression) -> ast.expr:
-        return (
-            value.node
-            if value.truth
-            else ast.Compare(value.node, [ast.NotEq()], [ast.Constant(0.0)])
-        )
+    def _truth(self, value: Expression) -> ast.expr:
+        if value.truth:
+            return value.node
+        return ast.Compare(value.node, [ast.NotEq()], [ast.Constant(0.0)])
 
     def _root(self, ref: Ref) -> str:
         return storage(self.buffers, ref.buffer)[0]
@@ -496,46 +359,6 @@ def _statements(block: Block) -> Iterator[Assign | Accumulate]:
 
 
 # --- the module ----------------------------------------------------------------------------------
-
-
-def _functions(ops: Iterable[str]) -> list[str]:
-    """Return the ops that are functions and what these call, each after those that it calls."""
-    found: dict[str, None] = {}
-
-    def visit(op: str) -> None:
-        if op in OPS and op not in found and operator_node(op) is None:
-            for node in ast.walk(parsed(OPS[op].expression)):
-                if isinstance(node, ast.Name) and node.id != op:
-                    visit(node.id)
-            found[op] = None
-
-    for op in sorted(ops):
-        visit(op)
-    return list(found)
-
-
-def _imports(functions: list[str], body: str) -> str:
-    """Return the import statements."""
-    modules: dict[str, set[str]] = {"math": set(), "numpy": set()}
-    for module, function in filter(None, map(library_call, functions)):
-        modules[module].add(function)
-    lines = {
-        module: f"from {module} import {', '.join(sorted(names))}"
-        for module, names in modules.items()
-        if names
-    }
-    ours = ["import numpy as np"] if re.search(r"\bnp\.", body) else []
-    ours += [lines["numpy"]] if "numpy" in lines else []
-    return "\n\n".join(filter(None, [lines.get("math", ""), "\n".join(ours)]))
-
-
-def _helper(name: str) -> str:
-    """Return a helper's text."""
-    if name == SUM:
-        return f"def {SUM}(total, term):\n    return total + term"
-    row = OPS[name]
-    arguments = ", ".join(ARGUMENTS[: row.arity])
-    return f"def {name}({arguments}):\n    return {ast.unparse(parsed(row.expression))}"
 
 
 def _signature(name: str, parameters: Sequence[str]) -> str:
@@ -579,4 +402,4 @@ def _table(name: str, data: np.ndarray[Any, Any]) -> str:
 
 
 def _literal(value: float) -> ast.expr:
-    return ast.Constant(value) if isinstance(value, int) else _constant(value)
+    return ast.Constant(value) if isinstance(value, int) else constant(value)

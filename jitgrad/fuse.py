@@ -52,7 +52,8 @@ class _Fusion:
         for node in block:
             if isinstance(node, Loop):
                 inner = ranges_of((node,), outer)
-                node = node._replace(body=self.block(node.body, inner))
+                backward = node.backward and is_carried(node, self.buffers, outer)
+                node = node._replace(body=self.block(node.body, inner), backward=backward)
             nodes.append(node)
         return tuple(nodes)
 

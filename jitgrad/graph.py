@@ -138,6 +138,7 @@ def elementwise(name: str, *operands: Operand) -> Any:
 
     Examples
     --------
+    >>> from jitgrad import Value
     >>> elementwise("hypot", Value(3.0), 4.0)
     Value(data=5.0, grad=0)
     """
@@ -166,6 +167,7 @@ def assemble(parts: Sequence[tuple[Operand, tuple[Any, ...]]], shape: tuple[int,
 
     Examples
     --------
+    >>> from jitgrad import Value
     >>> assemble([(Value(1.0), (0,)), (2.0, (1,))], (2,))
     Value(data=[1. 2.], grad=0)
     """

@@ -64,7 +64,7 @@ def rolled(cols: Columns) -> tuple[Item, ...]:
     """Find the loops of a tape."""
     codes = np.where(cols.operands <= CONSTANT, CONST, cols.operands)
     codes[cols.operands == NOTHING] = NONE
-    return roll(cols.symbols, codes, cols.sites)
+    return roll(cols.symbols, codes, cols.sites, gathers=True)
 
 
 class Misfit(Exception):

@@ -29,9 +29,9 @@ from jitgrad.program import (
     Buffer,
     Loop,
     Node,
+    Operand,
     Ref,
     gathered,
-    map_refs,
     reads,
     storage,
     substitute,
@@ -97,7 +97,8 @@ class Names:
 
     def position(self, place: Affine) -> ast.expr:
         """Return the expression of a position: what is added, then what is taken away."""
-        terms = [(c, self._atom(atom)) for atom, c in place.terms]
+        terms: list[tuple[int, ast.expr | None]] = []
+        terms += [(c, self._atom(atom)) for atom, c in place.terms]
         terms.sort(key=lambda term: term[0] < 0)
         if place.constant or not terms:
             last = bool(terms) and terms[0][0] > 0
@@ -166,7 +167,7 @@ def _scaled(c: int, atom: ast.expr | None) -> ast.expr:
     return ast.UnaryOp(ast.USub(), atom) if c < 0 else atom
 
 
-# --- elements that are read several times ----------------------------------------------------------
+# --- elements that are read several times --------------------------------------------------------
 
 
 def load_once(block: Block, buffers: dict[str, Buffer]) -> Block:
@@ -189,7 +190,7 @@ def load_once(block: Block, buffers: dict[str, Buffer]) -> Block:
         for ref, version in loads:
             if counts[ref, version] > 1 and (ref, version) not in locals_:
                 local = locals_[ref, version] = _new_local(ref, buffers)
-                loaded.append(Assign(local, "copy", (ref,)))
+                loaded.append(Assign(local, "copy", (ref,), getattr(node, "site", -1)))
         known = {ref: locals_[ref, version] for ref, version in loads if (ref, version) in locals_}
         loaded.append(_with_locals(node, known))
     return tuple(loaded)
@@ -216,10 +217,12 @@ def _loads(
 
 
 def _with_locals(node: Node, known: Mapping[Ref, Ref]) -> Node:
-    if not known or isinstance(node, Loop):
-        return node
-    changed = map_refs(node, lambda ref: known.get(ref, ref))
-    return changed._replace(target=node.target)  # type: ignore[union-attr]
+    def operand(value: Operand) -> Operand:
+        return known.get(value, value) if isinstance(value, Ref) else value
+
+    if isinstance(node, Assign):
+        return node._replace(operands=tuple(map(operand, node.operands)))
+    return node._replace(value=operand(node.value)) if isinstance(node, Accumulate) else node
 
 
 def _new_local(ref: Ref, buffers: dict[str, Buffer]) -> Ref:
@@ -308,13 +311,8 @@ def _positions(block: Block) -> Iterator[Affine]:
                 yield from ref.index
         else:
             yield node.extent
-            yield from (p for atom, _ in node.extent.terms for p in _inside(atom))
-
-
-def _inside(atom: object) -> Iterator[Affine]:
-    if not isinstance(atom, str):
-        for ref in (atom, *gathered(atom)):  # type: ignore[arg-type, misc]
-            yield from ref.index  # type: ignore[attr-defined]
+            for ref in gathered(Ref("", (node.extent,))):
+                yield from ref.index
 
 
 def _outer_part(place: Affine, inner: set[str]) -> Affine:

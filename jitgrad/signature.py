@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,7 +105,7 @@ def prepared(leaf: Any, spec: Spec) -> Any:
     if spec.kind == "values":
         leaf = leaf._data
     dtype = np.int64 if spec.kind == "integers" else np.float64
-    return np.ascontiguousarray(leaf, dtype=dtype).reshape(spec.shape)
+    return np.require(leaf, dtype, "CAW").reshape(spec.shape)
 
 
 # --- what a function names outside itself ----------------------------------------------------------
@@ -148,12 +148,14 @@ def holds_data(thing: Any) -> bool:
     return len(leaves) <= 10_000 and all(isinstance(leaf, float | int | np.ndarray | np.number) for leaf in leaves)
 
 
-def rebuilt(function: Callable[..., Any], replaced: Mapping[Outside, Any]) -> Callable[..., Any]:
+def rebuilt(
+    function: Callable[..., Any], replaced: Sequence[tuple[Outside, Any]]
+) -> Callable[..., Any]:
     """Return the function with other contents for some of its globals and cells."""
     if not replaced or not isinstance(function, types.FunctionType):
         return function
-    by_name = {place.name: thing for place, thing in replaced.items() if place.cell is None}
-    by_cell = {id(place.cell): thing for place, thing in replaced.items() if place.cell is not None}
+    by_name = {place.name: thing for place, thing in replaced if place.cell is None}
+    by_cell = {id(place.cell): thing for place, thing in replaced if place.cell is not None}
     closure = tuple(
         types.CellType(by_cell[id(cell)]) if id(cell) in by_cell else cell
         for cell in function.__closure__ or ()

@@ -90,7 +90,7 @@ def trace(function: Callable[..., Any], call: Call, has_aux: bool) -> TracedCall
     ]
     replaced = _replaced(call, arguments)
     with Recording(tape):
-        args, kwargs = optree.tree_unflatten(call.structure, leaves)
+        args, kwargs = _arguments(call, leaves)
         returned = rebuilt(function, replaced)(*args, **kwargs)
         loss, aux, structure = _outputs(function, returned, has_aux, tape)
     traced = time.perf_counter()
@@ -103,6 +103,16 @@ def trace(function: Callable[..., Any], call: Call, has_aux: bool) -> TracedCall
     captured = tuple(tape.captured[n] for n in captured_order(tape))
     arrays = tuple(value for _, value in tape.captured_arrays)
     return TracedCall(tape, _labelled(program, arguments), arguments.all(cols), captured, arrays, aux, structure, timings)
+
+
+def _arguments(call: Call, leaves: list[Any]) -> tuple[list[Any], dict[str, Any]]:
+    structures, keywords = call.structure
+    trees, at = [], 0
+    for structure in structures:
+        trees.append(optree.tree_unflatten(structure, leaves[at : at + structure.num_leaves]))
+        at += structure.num_leaves
+    positional = len(trees) - len(keywords)
+    return trees[:positional], dict(zip(keywords, trees[positional:], strict=True))
 
 
 class _Inputs:
@@ -136,9 +146,9 @@ class _Inputs:
         return tuple(given)
 
 
-def _replaced(call: Call, arguments: _Inputs) -> dict[Outside, Any]:
+def _replaced(call: Call, arguments: _Inputs) -> list[tuple[Outside, Any]]:
     specs = iter(call.outside_specs)
-    replaced = {}
+    replaced = []
     for place, content in call.outside:
         leaves, structure = flatten(content)
         single = len(leaves) == 1 and leaves[0] is content
@@ -147,7 +157,7 @@ def _replaced(call: Call, arguments: _Inputs) -> dict[Outside, Any]:
             for n, leaf in enumerate(leaves)
         ]
         if any(isinstance(leaf, Traced) for leaf in seen):
-            replaced[place] = optree.tree_unflatten(structure, seen)
+            replaced.append((place, optree.tree_unflatten(structure, seen)))
     return replaced
 
 

@@ -1,0 +1,222 @@
+"""Build expressions: the tree of each op, and which locals may go into one.
+
+>>> ast.unparse(build("pow", [build("sub", [ast.Name("a"), ast.Name("b")]), constant(-2.0)]))
+'(a - b) ** -2'
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from jitgrad.ops import ARGUMENTS, OPS, library_call, operator_node, parsed
+from jitgrad.program import Accumulate, Assign, Block, Loop, Operand, Ref, reads
+
+SUM = "add_up"  # the helper that sums are made with
+LARGEST_POWER = 64  # Numba multiplies out whole powers written as int literals
+TRUTHS = {"where": 1, "logical_and": 2, "logical_or": 2, "logical_not": 1}
+"""How many leading arguments of an op are read as truth values."""
+
+
+class Expression(NamedTuple):
+    """A tree, how deep it is, whether it is a truth value, and which storage it reads."""
+
+    node: ast.expr
+    nesting: int = 0
+    truth: bool = False
+    reads: frozenset[str] = frozenset()
+
+
+class Pending(NamedTuple):
+    """An assignment that waits for the statement that reads it."""
+
+    node: Assign
+    expression: Expression
+    width: int
+
+
+def constant(value: float) -> ast.expr:
+    """Build a number."""
+    if math.isnan(value):
+        return ast.Attribute(ast.Name("np"), "nan")
+    if math.copysign(1.0, value) < 0:
+        return ast.UnaryOp(ast.USub(), constant(-value))
+    if math.isfinite(value):
+        return ast.Constant(float(value))
+    return ast.Attribute(ast.Name("np"), "inf")
+
+
+def build(op: str, nodes: list[ast.expr]) -> ast.expr:
+    """Build the expression of an op."""
+    match op, nodes:
+        case "copy" | "detach", [x]:
+            return x
+        case "logical_and" | "logical_or", [x, y]:
+            return ast.BinOp(x, ast.BitAnd() if op == "logical_and" else ast.BitOr(), y)
+        case "logical_not", [ast.Compare(left=x, ops=[ast.NotEq()], comparators=[y])]:
+            return ast.Compare(x, [ast.Eq()], [y])
+        case "logical_not", [x]:
+            return ast.UnaryOp(ast.Not(), x)
+        case "pow", [x, y]:
+            return ast.BinOp(x, ast.Pow(), _whole(y))
+    match operator_node(op), nodes:
+        case ast.BinOp(op=symbol), [x, y]:
+            return ast.BinOp(x, symbol, y)
+        case ast.Compare(ops=symbols), [x, y]:
+            return ast.Compare(x, symbols, [y])
+        case ast.UnaryOp(op=sign), [x]:
+            return ast.UnaryOp(sign, x)
+    _, function = library_call(op) or ("", op)
+    return call(function, *nodes)
+
+
+def call(function: str, *nodes: ast.expr) -> ast.expr:
+    """Build a call."""
+    return ast.Call(ast.Name(function), list(nodes), [])
+
+
+def _whole(exponent: ast.expr) -> ast.expr:
+    """Make a whole exponent an int. On the right of ** a sign needs no parentheses."""
+    match exponent:
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=float(value))):
+            return _whole(ast.Constant(-value))
+        case ast.Constant(value=float(value)):
+            small = value.is_integer() and abs(value) <= LARGEST_POWER
+            return ast.Constant(int(value) if small else value)
+    return exponent
+
+
+def nesting(op: str, operands: Sequence[Expression]) -> int:
+    """Count levels; a chain of sums or of products is one."""
+    if not is_function(op) and len(operands) == 1 and operator_node(op) is None:
+        return operands[0].nesting
+    levels = [operand.nesting + 1 for operand in operands]
+    match operands[0].node, op:
+        case ast.BinOp(op=ast.Add() | ast.Sub()), "add" | "sub":
+            levels[0] -= 1
+        case ast.BinOp(op=ast.Mult() | ast.Div()), "mul" | "div":
+            levels[0] -= 1
+    return max(levels)
+
+
+# --- which locals need no line of their own ------------------------------------------------------
+
+
+class Use(NamedTuple):
+    """Where a buffer is read: in which block, by which of its statements, and how."""
+
+    block: int
+    statement: int
+    truth: bool = False
+
+
+class Uses:
+    """Where each local is read and written."""
+
+    def __init__(self, body: Block, result: Operand) -> None:
+        self.reads: dict[str, list[Use]] = {}
+        self.writes: dict[str, list[tuple[Use, Assign | Accumulate]]] = {}
+        for block, nodes in enumerate(_blocks(body)):
+            for statement, node in enumerate(nodes):
+                if not isinstance(node, Loop):
+                    self._add(node, block, statement)
+        if isinstance(result, Ref):
+            self.reads.setdefault(result.buffer, []).append(Use(0, len(body)))
+
+    def _add(self, node: Assign | Accumulate, block: int, statement: int) -> None:
+        use = Use(block, statement)
+        self.writes.setdefault(node.target.buffer, []).append((use, node))
+        for ref in reads(node):
+            self.reads.setdefault(ref.buffer, []).append(use)
+        if isinstance(node, Assign):
+            for operand in node.operands[: TRUTHS.get(node.op, 0)]:
+                if isinstance(operand, Ref):
+                    found = self.reads[operand.buffer]
+                    found[found.index(use)] = use._replace(truth=True)
+
+    def truths(self) -> set[str]:
+        """Return what is only ever a truth value."""
+        return {
+            name
+            for name, node in self._written_once()
+            if OPS[node.op].boolean and all(use.truth for use in self.reads.get(name, [Use(0, 0)]))
+        }
+
+    def read_once(self) -> dict[str, Assign]:
+        """Return what is read once, later in the block in which it is written."""
+        found = {}
+        for name, node in self._written_once():
+            (written, _), uses = self.writes[name][0], self.reads.get(name, [])
+            alone = len(uses) == 1 and uses[0].block == written.block
+            if alone and uses[0].statement > written.statement:
+                found[name] = node
+        return found
+
+    def _written_once(self) -> Iterator[tuple[str, Assign]]:
+        for name, writes in self.writes.items():
+            if len(writes) == 1 and isinstance(writes[0][1], Assign):
+                yield name, writes[0][1]
+
+
+def _blocks(block: Block) -> Iterator[Block]:
+    yield block
+    for node in block:
+        if isinstance(node, Loop):
+            yield from _blocks(node.body)
+
+
+# --- the functions that a kernel calls -----------------------------------------------------------
+
+
+def is_function(op: str) -> bool:
+    """Whether an op is printed as a call."""
+    plain = isinstance(parsed(OPS[op].expression), ast.Name) or op.startswith("logical_")
+    return not plain and operator_node(op) is None
+
+
+def is_helper(op: str) -> bool:
+    """Whether an op is printed as a call of a function that Python and NumPy do not have."""
+    return is_function(op) and library_call(op) is None and op != "abs"
+
+
+def functions(ops: Iterable[str]) -> list[str]:
+    """Return the ops that are functions and what these call, each after those that it calls."""
+    found: dict[str, None] = {}
+
+    def visit(op: str) -> None:
+        if op in OPS and op not in found and is_function(op):
+            for node in ast.walk(parsed(OPS[op].expression)):
+                if isinstance(node, ast.Name) and node.id != op:
+                    visit(node.id)
+            found[op] = None
+
+    for op in sorted(ops):
+        visit(op)
+    return list(found)
+
+
+def imports(called: list[str], body: str) -> str:
+    """Return the import statements for the library functions among some ops, and for a text."""
+    modules: dict[str, set[str]] = {"math": set(), "numpy": set()}
+    for module, function in filter(None, map(library_call, called)):
+        modules[module].add(function)
+    lines = {
+        module: f"from {module} import {', '.join(sorted(names))}"
+        for module, names in modules.items()
+        if names
+    }
+    ours = ["import numpy as np"] if re.search(r"\bnp\.", body) else []
+    ours += [lines["numpy"]] if "numpy" in lines else []
+    return "\n\n".join(filter(None, [lines.get("math", ""), "\n".join(ours)]))
+
+
+def helper(name: str) -> str:
+    """Return the definition of an op as a function."""
+    if name == SUM:
+        return f"def {SUM}(total, term):\n    return total + term"
+    row = OPS[name]
+    arguments = ", ".join(ARGUMENTS[: row.arity])
+    return f"def {name}({arguments}):\n    return {ast.unparse(parsed(row.expression))}"

@@ -1,0 +1,109 @@
+"""Program to Program: compute again what is cheaper than keeping.
+
+A value that the forward loop makes and the reverse loop reads has to be kept in an array of one
+element per iteration. Where its operands are there anyway (inputs, carried values, other values
+worth keeping) and its op is a few cycles, the reverse loop makes it again: a store and a load cost
+about a nanosecond an element, an addition a quarter of that.
+"""
+
+from __future__ import annotations
+
+from jitgrad.program import Assign, Block, Buffer, Loop, Node, Operand, Program, Ref
+from jitgrad.simplify import Definitions, definitions, instance, map_operands
+
+CHEAP = frozenset(
+    "add sub mul div neg copy abs relu where maximum minimum lt le gt ge eq ne "
+    "logical_and logical_or logical_not".split()
+)
+LONGEST = 64  # ops that one value may take
+
+
+def rematerialise(program: Program) -> Program:
+    """Give each loop nest its own copies of the cheap values of other nests."""
+    return _Remaking(program).program()
+
+
+class _Remaking:
+    def __init__(self, given: Program) -> None:
+        self.given = given
+        self.buffers: dict[str, Buffer] = dict(given.buffers)
+        self.known: Definitions = definitions(given)
+        self.costs: dict[str, int | None] = {}
+        self.made: dict[Ref, Ref] = {}
+        self.fresh: list[Node] = []
+        self.loops: tuple[Loop, ...] = ()
+
+    def program(self) -> Program:
+        body = self._block(self.given.body)
+        return self.given._replace(buffers=self.buffers, body=body)
+
+    def _block(self, block: Block) -> Block:
+        nodes: list[Node] = []
+        for node in block:
+            if isinstance(node, Loop):
+                nodes.append(self._loop(node))
+                continue
+            if self.loops:
+                node = self._statement(node)
+                nodes.extend(self.fresh)
+                self.fresh = []
+            nodes.append(node)
+        return tuple(nodes)
+
+    def _loop(self, loop: Loop) -> Loop:
+        around, made = self.loops, dict(self.made)
+        self.loops = (*around, loop)
+        body = self._block(loop.body)
+        self.loops, self.made = around, made
+        return loop._replace(body=body)
+
+    def _statement(self, node: Node) -> Node:
+        changed = map_operands(self.given._replace(body=(node,)), self._operand).body[0]
+        return changed
+
+    def _operand(self, operand: Operand) -> Operand:
+        if isinstance(operand, Ref) and self._is_remade(operand):
+            return self._remake(operand)
+        return operand
+
+    def _is_remade(self, ref: Ref) -> bool:
+        """Whether an element comes from another loop nest and is cheap to make."""
+        definition = self.known.get(ref.buffer)
+        if definition is None or not definition.loops or not ref.indices():
+            return False
+        if definition.loops[0].index == self.loops[0].index:
+            return False
+        return self._cost(ref.buffer) is not None
+
+    def _cost(self, name: str) -> int | None:
+        """Count the ops that make a value out of what is kept; None where it has to be kept."""
+        if name not in self.costs:
+            self.costs[name] = None  # a value that depends on itself is kept
+            definition = self.known.get(name)
+            if definition is not None and definition.node.op in CHEAP:
+                total = 1
+                for operand in definition.node.operands:
+                    total += self._operand_cost(operand)
+                self.costs[name] = total if total <= LONGEST else None
+        return self.costs[name]
+
+    def _operand_cost(self, operand: Operand) -> int:
+        if not isinstance(operand, Ref):
+            return 0
+        return self._cost(operand.buffer) or 0
+
+    def _remake(self, ref: Ref) -> Ref:
+        known = self.made.get(ref)
+        if known is not None:
+            return known
+        found = instance(self.known[ref.buffer], ref)
+        assert found is not None
+        op, operands = found
+        operands = tuple(self._operand(operand) for operand in operands)
+        old = self.buffers[ref.buffer]
+        name = f"{ref.buffer}_again{len(self.buffers)}"
+        self.buffers[name] = Buffer(old.shape, "temporary", label=old.label)
+        target = Ref(name, ref.index)
+        self.fresh.append(Assign(target, op, operands, self.known[ref.buffer].node.site))
+        self.made[ref] = target
+        return target

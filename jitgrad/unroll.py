@@ -1,0 +1,136 @@
+"""Program to Program: write out short loops, so that short arrays become locals.
+
+An axis of a temporary that is indexed only by constants and by loops of a few iterations is split:
+each position becomes a buffer of its own, and those loops are written out. Three coordinates of a
+difference vector end up in three registers and not in an array.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jitgrad.depend import Use, uses
+from jitgrad.program import (
+    Affine,
+    Block,
+    Buffer,
+    Loop,
+    Node,
+    Program,
+    Ref,
+    map_refs,
+    substitute,
+    walk,
+)
+
+SHORT = 4  # iterations
+LARGEST = 64  # statements that one loop may become
+
+
+class _Axis(NamedTuple):
+    """An axis of a temporary that can be split, with the loops to write out."""
+
+    name: str
+    axis: int
+    loops: frozenset[str]
+
+
+def unroll(program: Program) -> Program:
+    """Write out the short loops over short axes of temporaries and split those axes."""
+    while chosen := {axis.name: axis for axis in _axes(program)}:
+        loops = frozenset().union(*(axis.loops for axis in chosen.values()))
+        program = program._replace(body=_written_out(program.body, loops))
+        for found in chosen.values():
+            program = _split(program, found.name, found.axis)
+    return program
+
+
+def _axes(program: Program) -> list[_Axis]:
+    by_name: dict[str, list[Use]] = {}
+    for node in program.body:
+        for use in uses(node):
+            by_name.setdefault(use.ref.buffer, []).append(use)
+    if isinstance(program.result, Ref):
+        by_name.setdefault(program.result.buffer, []).append(Use(program.result, "read", ()))
+    viewed = {buffer.views for buffer in program.buffers.values()}
+    sizes = {node.index: len(list(walk(node.body))) for node in walk(program.body) if isinstance(node, Loop)}
+    found = []
+    for name, everywhere in by_name.items():
+        buffer = program.buffers[name]
+        if buffer.kind != "temporary" or buffer.views is not None or name in viewed:
+            continue
+        for axis, extent in enumerate(buffer.shape):
+            if extent <= SHORT + 1:
+                loops = _short_loops(everywhere, axis, sizes)
+                if loops is not None:
+                    found.append(_Axis(name, axis, loops))
+    return found
+
+
+def _short_loops(everywhere: list[Use], axis: int, sizes: dict[str, int]) -> frozenset[str] | None:
+    """Return the loops that index the axis, if all of them are short."""
+    names = set()
+    for use in everywhere:
+        position = use.ref.index[axis]
+        if not position.terms:
+            continue
+        if len(position.terms) > 1 or position.gathers():
+            return None
+        loop = next(loop for loop in use.loops if loop.index == position.terms[0][0])
+        count = loop.extent.constant
+        if loop.extent.terms or count > SHORT or count * sizes[loop.index] > LARGEST:
+            return None
+        if any(isinstance(node, Loop) for node in loop.body):
+            return None
+        names.add(loop.index)
+    return frozenset(names)
+
+
+def _written_out(block: Block, loops: frozenset[str]) -> Block:
+    nodes: list[Node] = []
+    for node in block:
+        if not isinstance(node, Loop):
+            nodes.append(node)
+            continue
+        body = _written_out(node.body, loops)
+        if node.index not in loops:
+            nodes.append(node._replace(body=body))
+            continue
+        steps = range(node.extent.constant)
+        for step in reversed(steps) if node.backward else steps:
+            at = {node.index: Affine(step)}
+            nodes.extend(_own_loops(substitute(child, at), f"_{node.index}{step}") for child in body)
+    return tuple(nodes)
+
+
+def _own_loops(node: Node, suffix: str) -> Node:
+    """Give the loops of a copy names of their own."""
+    if not isinstance(node, Loop):
+        return node
+    name = node.index + suffix
+    body = tuple(_own_loops(child, suffix) for child in node.body)
+    renamed = tuple(substitute(child, {node.index: Affine.index(name)}) for child in body)
+    return node._replace(index=name, body=renamed)
+
+
+def _split(program: Program, name: str, axis: int) -> Program:
+    """Give each position along an axis a buffer of its own."""
+    old = program.buffers[name]
+    shape = (*old.shape[:axis], *old.shape[axis + 1 :])
+    made: dict[str, Buffer] = {}
+
+    def change(ref: Ref) -> Ref:
+        if ref.buffer != name:
+            return ref
+        position = ref.index[axis].constant
+        part = f"{name}_{position}"
+        while part in program.buffers:
+            part += "_"
+        label = f"{old.label}_{position}" if old.label else ""
+        made[part] = old._replace(shape=shape, label=label)
+        return Ref(part, (*ref.index[:axis], *ref.index[axis + 1 :]))
+
+    body = tuple(map_refs(node, change) for node in program.body)
+    result = change(program.result) if isinstance(program.result, Ref) else program.result
+    buffers = {key: buffer for key, buffer in program.buffers.items() if key != name} | made
+    return program._replace(buffers=buffers, body=body, result=result)
