@@ -41,12 +41,20 @@ def run_module(name: str, *arguments: str, timeout: float = TIME_LIMIT, **enviro
     return json.loads(ran.stdout.strip().splitlines()[-1])
 
 
-def first_calls(row: str) -> tuple[float, float]:
-    """Return seconds of the first call, cold, and of the first in a second process."""
+def first_calls(row: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what `main` prints with an empty cache, and again in a second process."""
     with tempfile.TemporaryDirectory(prefix="jitgrad-bench-") as folder:
         cold = run_module("benchmarks.first_call", row, JITGRAD_CACHE_DIR=folder)
         warm = run_module("benchmarks.first_call", row, JITGRAD_CACHE_DIR=folder)
-    return cold["seconds"], warm["seconds"]
+    return cold, warm
+
+
+def sizes_and_stages(this: Any) -> dict[str, Any]:
+    """Instructions, statements, and seconds of each stage of the specialisation just made."""
+    low = this.fun.lower(*this.args)
+    timings = {name: float(seconds) for name, seconds in dict(low.timings).items()}
+    forward, backward = low.program.statements, low.gradient_program.statements
+    return {"tape": len(low.tape), "forward": forward, "gradient": backward, **timings}
 
 
 def main(row: str) -> None:
@@ -60,8 +68,15 @@ def main(row: str) -> None:
     else:
         PROBLEMS[row]()
     start = perf_counter()
-    subject(row).from_python()
-    print(json.dumps({"seconds": perf_counter() - start}))
+    this = subject(row)
+    this.from_python()
+    seconds = perf_counter() - start
+    try:
+        details = sizes_and_stages(this)
+    except Exception as reason:  # the time of the call is worth printing without them
+        print(f"no stages: {reason}", file=sys.stderr)
+        details = {}
+    print(json.dumps({"seconds": seconds, **details}))
 
 
 if __name__ == "__main__":

@@ -38,9 +38,8 @@ class Subject(NamedTuple):
 
 def moons_subject() -> Subject:
     """Compile micrograd's demo loss over jitgrad's own MLP."""
-    import jitgrad.nn
-
     import jitgrad
+    import jitgrad.nn
 
     X, y = moons_data()
     model = moons_model(jitgrad.nn.MLP)
@@ -61,11 +60,14 @@ def subject(row: str) -> Subject:
 
 
 def kernel_arrays(this: Subject) -> tuple[list[Any], list[np.ndarray]]:
-    """Return the kernel's flat arguments and the gradient arrays that follow them."""
-    captured: list[np.ndarray] = []
-    if not this.argnums:
-        captured = list(this.fun.lower(*this.args).captured_arrays())
-    differentiated = [this.args[k] for k in this.argnums] + captured
+    """Return the kernel's flat arguments and the gradient arrays that follow them.
+
+    What the loss captures (global numbers, then packed Values) follows the arguments.
+    """
+    captured = list(this.fun.lower(*this.args).captured_arrays())
+    differentiated = [this.args[k] for k in this.argnums]
+    if this.model is not None:
+        differentiated += [a for a in captured if isinstance(a, np.ndarray)]
     return [*this.args, *captured], [np.full_like(a, np.nan) for a in differentiated]
 
 

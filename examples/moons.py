@@ -8,8 +8,8 @@ import random
 import time
 from pathlib import Path
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import Progress
 from rich.syntax import Syntax
@@ -84,22 +84,21 @@ def report(console, eager, seconds):
 
 
 def excerpt(source, lines=40):
-    """Return the first lines of the kernel, after the header of the module."""
-    kernel = source[source.index("def ") :].splitlines()
+    """Return the first lines of the kernel, after the header and the helpers of the module."""
+    kernel = source[source.index("def loss") :].splitlines()
     return "\n".join(kernel[:lines])
 
 
 def draw(path):
     """Draw the decision boundary: the same model works on arrays of inputs."""
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     low, high = X.min(axis=0) - 1.0, X.max(axis=0) + 1.0
     across, up = np.meshgrid(*(np.linspace(low[i], high[i], 200) for i in (0, 1)))
     scores = model([across, up]).data
-    pyplot.contourf(across, up, scores > 0, cmap="Spectral", alpha=0.8)
-    pyplot.scatter(X[:, 0], X[:, 1], c=y, s=40, cmap="Spectral", edgecolors="black")
-    pyplot.savefig(path, dpi=120)
+    figure = Figure()
+    axes = figure.subplots()
+    axes.contourf(across, up, scores > 0, cmap="Spectral", alpha=0.8)
+    axes.scatter(X[:, 0], X[:, 1], c=y, s=40, cmap="Spectral", edgecolors="black")
+    figure.savefig(path, dpi=120)
 
 
 def main():

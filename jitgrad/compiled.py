@@ -29,6 +29,7 @@ from jitgrad.emit import emit
 from jitgrad.errors import ArgumentError, NoGradientError, user_location
 from jitgrad.fuse import fuse, sink_fills
 from jitgrad.graph import Gradients, active, record
+from jitgrad.hoist import hoist
 from jitgrad.program import Program
 from jitgrad.rematerialise import rematerialise
 from jitgrad.signature import (
@@ -43,7 +44,7 @@ from jitgrad.signature import (
     prepared,
     spec_of,
 )
-from jitgrad.simplify import detached, simplify
+from jitgrad.simplify import plain, prepare, simplify
 from jitgrad.straight import MISS, straight
 from jitgrad.tape import Tape, Traced
 from jitgrad.trace import Argument, Call, TracedCall, trace
@@ -51,7 +52,7 @@ from jitgrad.unroll import unroll
 from jitgrad.value import Value
 
 PASSES: tuple[Callable[[Program], Program], ...] = (
-    detached,
+    plain,
     simplify,
     unroll,
     simplify,
@@ -62,6 +63,7 @@ PASSES: tuple[Callable[[Program], Program], ...] = (
     sink_fills,
     fuse,
     contract,
+    hoist,
 )
 """What happens to a Program between the adjoint and the printer, in order."""
 
@@ -423,7 +425,7 @@ class CompiledFunction:
     def _compiled(self, traced: TracedCall, wrt: tuple[int, ...]) -> Kernel:
         clock = _Clock(traced.timings)
         names = [traced.arguments[place].buffer for place in wrt]
-        program = simplify(traced.program)
+        program = prepare(traced.program)
         if wrt:
             program = gradient(program, names)
         clock.lap("adjoint")

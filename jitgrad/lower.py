@@ -25,6 +25,7 @@ from jitgrad.program import (
     Program,
     Ref,
 )
+from jitgrad.chains import RunningSum, running_sums
 from jitgrad.resolve import Carried, Element, Fitted, Ints, Leaf, Place, Resolver
 from jitgrad.roll import CONST, NONE, Instances, Item, Repeat, Statement, instances, roll
 from jitgrad.tape import CONSTANT, NOTHING, SHIFT, Input, Shape, Symbol, Tape, Traced, contiguous
@@ -115,7 +116,7 @@ class _Lowering:
         shapes = [(name, given.shape) for name, given in zip(self.names, cols.inputs, strict=True)]
         self.resolver = Resolver(self.leaves, cols.constants, shapes)
         self.fitted: dict[tuple[int, int], Fitted] = {}
-        self.starts: dict[int, Fitted] = {}
+        self.sums: list[tuple[RunningSum, Ints, Shape, Place]] = []
         self.buffers: dict[str, Buffer] = {}
         self.used: dict[tuple[str, int, str], int] = {}
         self.flat: set[int] = set()
@@ -125,14 +126,15 @@ class _Lowering:
         self._reductions(outputs)
         for leaf in self.leaves:
             self._fit_leaf(leaf)
+        started = [(total, self._fit(total.owner, *rest)) for total, *rest in self.sums]
         results = [self._output(output) for output in outputs]
         self._declare(outputs)
         starts: dict[str, list[Node]] = {}
         for carried in self.resolver.carried:
             starts.setdefault(carried.loop, []).append(self._start(carried))
-        for leaf in self.leaves:
-            if leaf.reduced is not None:
-                starts.setdefault(leaf.loops[leaf.reduced], []).append(self._zero(leaf))
+        for total, source in started:
+            loop = total.owner.loops[total.kept]
+            starts.setdefault(loop, []).append(self._first(total, source))
         body = self._block(self.tree, (), iter(self.leaves), starts, [0])
         tail = [self._store(number, found, output) for number, (found, output) in enumerate(zip(results[1:], outputs[1:], strict=True))]
         for leaf in self.flat:
@@ -151,43 +153,20 @@ class _Lowering:
         for output in outputs:
             if output.code >= 0:
                 readers[output.code >> SHIFT] += 1
-        for leaf in self.leaves:
-            if leaf.loops and leaf.symbol.op in ("add", "sub"):
-                self._reduction(leaf, readers)
-
-    def _reduction(self, leaf: Leaf, readers: Ints) -> None:
-        dense = contiguous(leaf.symbol.shape)
-        for slot in range(2 if leaf.symbol.op == "add" else 1):
-            links = leaf.codes[slot][1:] == leaf.positions[:-1] << SHIFT
-            if leaf.symbol.strides[slot] != dense or not links.any():
-                continue
-            for kept in range(len(leaf.loops)):
-                new = (np.diff(leaf.indices[:, :kept], axis=0) != 0).any(axis=1)
-                last = np.r_[new, True]
-                if (links == ~new).all() and (readers[leaf.positions[~last]] == 1).all():
-                    leaf.reduced = kept
-                    leaf.codes.append(leaf.codes.pop(slot)[np.r_[True, new]])
-                    return
+        for total in running_sums(self.leaves, readers):
+            first, slot = total.links[0]
+            rows = first.indices[total.starts][:, : total.kept]
+            dense = contiguous(first.symbol.shape)
+            place = Place(first.loops[: total.kept], rows, first.inner, first.symbol.shape)
+            for leaf, link in total.links:
+                leaf.owner, leaf.link, leaf.reduced = total.owner, link, total.kept
+            self.sums.append((total, first.codes[slot][total.starts], dense, place))
 
     def _fit_leaf(self, leaf: Leaf) -> None:
-        codes = leaf.codes
         place = Place(leaf.loops, leaf.indices, leaf.inner, leaf.symbol.shape)
-        strides = list(leaf.symbol.strides)
-        if leaf.reduced is not None:
-            dense = contiguous(leaf.symbol.shape)
-            first = np.r_[True, (np.diff(leaf.indices[:, : leaf.reduced], axis=0) != 0).any(axis=1)]
-            outer = Place(leaf.loops[: leaf.reduced], leaf.indices[first][:, : leaf.reduced], leaf.inner, leaf.symbol.shape)
-            self.starts[leaf.number] = self._fit(leaf, codes[1], dense, outer)
-            slot = 1 if leaf.symbol.strides[0] == dense and len(strides) > 1 and self._linked(leaf) == 0 else 0
-            codes, strides = codes[:1], [strides[slot]]
-        for slot, stride in enumerate(strides):
-            self.fitted[leaf.number, slot] = self._fit(leaf, codes[slot], stride, place)
-
-    def _linked(self, leaf: Leaf) -> int:
-        """Return which operand of a running sum was its own previous result."""
-        second = leaf.positions[1:] if len(leaf.positions) > 1 else leaf.positions
-        column = self.cols.operands[second, 0]
-        return 0 if (column == leaf.positions[:-1] << SHIFT).any() else 1
+        for slot, strides in enumerate(leaf.symbol.strides):
+            if slot != leaf.link:
+                self.fitted[leaf.number, slot] = self._fit(leaf, leaf.codes[slot], strides, place)
 
     def _fit(self, leaf: Leaf, codes: Ints, strides: Shape, place: Place) -> Fitted:
         found = self.resolver.resolve(codes, strides, place)
@@ -214,7 +193,7 @@ class _Lowering:
                 dtype = "i8" if table.dtype.kind == "i" else "f8"
                 self.buffers[name] = Buffer(table.shape, "table", dtype, label="constants" if dtype == "f8" else "positions")
         for leaf in self.leaves:
-            if leaf.symbol.op not in ("put",):
+            if leaf.symbol.op != "put" and leaf.owner is leaf:
                 room = tuple(n + s for n, s in zip(leaf.box, leaf.shifts, strict=False))
                 label = self.tape.place(leaf.site)[2]
                 self.buffers[f"v{leaf.number}"] = Buffer((*room, *leaf.result_dims), "temporary", label=label)
@@ -244,7 +223,7 @@ class _Lowering:
             Affine(shift, ((loop, 1),)) for loop, shift in zip(leaf.loops[: leaf.depth], leaf.shifts, strict=False)
         )
         kept = [d for d in range(len(leaf.inner)) if leaf.symbol.op != "sum" or d not in leaf.symbol.axes]
-        return Ref(f"v{leaf.number}", (*outer, *(Affine.index(leaf.inner[d]) for d in kept)))
+        return Ref(f"v{leaf.owner.number}", (*outer, *(Affine.index(leaf.inner[d]) for d in kept)))
 
     # --- nodes -----------------------------------------------------------------------------------
 
@@ -286,7 +265,8 @@ class _Lowering:
 
     def _add(self, leaf: Leaf, target: Ref, site: int) -> list[Node]:
         """One step of a running sum."""
-        value = self._operand(self.fitted[leaf.number, 0])
+        assert leaf.link is not None
+        value = self._operand(self.fitted[leaf.number, 1 - leaf.link])
         if leaf.symbol.op == "add":
             return [Accumulate(target, value, site)]
         name = f"v{leaf.number}_minus"
@@ -337,10 +317,10 @@ class _Lowering:
         visit(self.tree, ())
         return found
 
-    def _zero(self, leaf: Leaf) -> Node:
+    def _first(self, total: RunningSum, source: Fitted) -> Node:
         """What a running sum starts from."""
-        source = self._operand(self.starts[leaf.number])
-        assign = Assign(self._target(leaf), "copy", (source,), self._site(leaf))
+        leaf = total.links[0].leaf
+        assign = Assign(self._target(leaf), "copy", (self._operand(source),), self._site(leaf))
         return _renamed(nest(list(zip(leaf.inner, leaf.symbol.shape, strict=True)), assign), "_start")
 
     def _output(self, output: Traced) -> Fitted:

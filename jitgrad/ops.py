@@ -88,7 +88,7 @@ def _rows() -> tuple[Op, ...]:
         Op("add", "x + y", ("g", "g"), (wide, wide)),
         Op("sub", "x - y", ("g", "-g"), (wide, wide)),
         Op("mul", "x * y", ("g * y", "g * x"), (wide, wide)),
-        Op("div", "x / y", ("g / y", "-g * out / y"), (wide, positive)),
+        Op("div", "x / y", ("g / y", "-(g / y) * out"), (wide, positive)),
         Op(
             "mod",
             "x % y",
@@ -144,6 +144,7 @@ def _rows() -> tuple[Op, ...]:
         ),
         unary("neg", "-g", expression="-x"),
         unary("copy", "g", expression="x"),
+        unary("reciprocal", "-g * out * out", positive, expression="1.0 / x"),
         unary("detach", None, expression="x"),
         unary("exp", "g * out"),
         unary("exp2", f"g * out * {LN2}"),

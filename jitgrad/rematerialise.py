@@ -15,7 +15,7 @@ CHEAP = frozenset(
     "add sub mul div neg copy abs relu where maximum minimum lt le gt ge eq ne "
     "logical_and logical_or logical_not".split()
 )
-LONGEST = 64  # ops that one value may take
+LONGEST = 100  # ops that one value may take
 
 
 def rematerialise(program: Program) -> Program:
@@ -28,7 +28,7 @@ class _Remaking:
         self.given = given
         self.buffers: dict[str, Buffer] = dict(given.buffers)
         self.known: Definitions = definitions(given)
-        self.costs: dict[str, int | None] = {}
+        self.costs: dict[str, frozenset[str] | None] = {}
         self.made: dict[Ref, Ref] = {}
         self.fresh: list[Node] = []
         self.loops: tuple[Loop, ...] = ()
@@ -75,22 +75,18 @@ class _Remaking:
             return False
         return self._cost(ref.buffer) is not None
 
-    def _cost(self, name: str) -> int | None:
-        """Count the ops that make a value out of what is kept; None where it has to be kept."""
+    def _cost(self, name: str) -> frozenset[str] | None:
+        """Return the values that are made on the way from what is kept; None: it is kept itself."""
         if name not in self.costs:
             self.costs[name] = None  # a value that depends on itself is kept
             definition = self.known.get(name)
             if definition is not None and definition.node.op in CHEAP:
-                total = 1
+                made = frozenset((name,))
                 for operand in definition.node.operands:
-                    total += self._operand_cost(operand)
-                self.costs[name] = total if total <= LONGEST else None
+                    if isinstance(operand, Ref):
+                        made |= self._cost(operand.buffer) or frozenset()
+                self.costs[name] = made if len(made) <= LONGEST else None
         return self.costs[name]
-
-    def _operand_cost(self, operand: Operand) -> int:
-        if not isinstance(operand, Ref):
-            return 0
-        return self._cost(operand.buffer) or 0
 
     def _remake(self, ref: Ref) -> Ref:
         known = self.made.get(ref)

@@ -60,6 +60,8 @@ class Leaf:
         self.codes = codes
         self.site = site
         self.reduced: int | None = None  # how many outer loops keep a running sum apart
+        self.owner = self  # where a running sum is kept
+        self.link: int | None = None  # the operand that continues a running sum
         self.shifts = [0] * len(loops)
         self.inner = tuple(f"d{number}_{axis}" for axis in range(len(symbol.shape)))
 

@@ -41,15 +41,33 @@ def simplify(program: Program) -> Program:
     return program
 
 
-def detached(program: Program) -> Program:
-    """Turn detached copies into plain ones: after the adjoint nothing tells them apart."""
+def prepare(program: Program) -> Program:
+    """Simplify before the adjoint; 1 / x becomes the op whose derivative needs no division."""
 
-    def plain(node: Node) -> Node:
+    def visit(node: Node) -> Node:
         if isinstance(node, Loop):
-            return node._replace(body=tuple(map(plain, node.body)))
-        return node._replace(op="copy") if isinstance(node, Assign) and node.op == "detach" else node
+            return node._replace(body=tuple(map(visit, node.body)))
+        if isinstance(node, Assign) and node.op == "div" and node.operands[0] == 1.0:
+            return node._replace(op="reciprocal", operands=node.operands[1:])
+        return node
 
-    return program._replace(body=tuple(map(plain, program.body)))
+    program = simplify(program)
+    return program._replace(body=tuple(map(visit, program.body)))
+
+
+def plain(program: Program) -> Program:
+    """Undo what only the adjoint has to tell apart: detached copies, reciprocals."""
+
+    def visit(node: Node) -> Node:
+        if isinstance(node, Loop):
+            return node._replace(body=tuple(map(visit, node.body)))
+        if isinstance(node, Assign) and node.op == "detach":
+            return node._replace(op="copy")
+        if isinstance(node, Assign) and node.op == "reciprocal":
+            return node._replace(op="div", operands=(1.0, *node.operands))
+        return node
+
+    return program._replace(body=tuple(map(visit, program.body)))
 
 
 # --- definitions -----------------------------------------------------------------------------------
@@ -404,4 +422,4 @@ def _region(ref: Ref, loops: tuple[Loop, ...]) -> tuple[Affine, ...] | None:
     return tuple(region)
 
 
-__all__ = ["definitions", "detached", "instance", "map_refs", "simplify", "written"]
+__all__ = ["definitions", "instance", "map_refs", "plain", "prepare", "simplify", "written"]

@@ -119,7 +119,7 @@ def test_graph(expression):
 
 @every_expression
 def test_repr_before_and_after_backward(expression):
-    (theirs, their_out), (ours, our_out) = (expression(V) for V in ENGINES)
+    (_, their_out), (_, our_out) = (expression(V) for V in ENGINES)
     assert repr(our_out) == repr(their_out)
     their_out.backward()
     our_out.backward()
