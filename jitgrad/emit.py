@@ -25,9 +25,7 @@ import ast
 import os
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple, TypeGuard
 
 from jitgrad.expression import (
     SUM,
@@ -43,6 +41,7 @@ from jitgrad.expression import (
     imports,
     is_helper,
     nesting,
+    table,
 )
 from jitgrad.names import Names, depth, load_once, name_indices, natural_start, shift, written
 from jitgrad.ops import OPS
@@ -144,6 +143,7 @@ class _Printer:
         self.names = Names(self.buffers, taken)
         self.body = name_indices(program.body, self.names.indices(depth(program.body)))
         uses = Uses(self.body, program.result)
+        self.copies = {name for name in uses.copies() if self.names.is_variable(name)}
         self.truths = {name for name in uses.truths() if self.names.is_variable(name)}
         self.inlined = {name for name, node in uses.read_once().items() if self._melts(name, node)}
         self.pending: dict[str, Pending] = {}
@@ -189,9 +189,9 @@ class _Printer:
         for key, buffer in self.buffers.items():
             if (key not in chosen and key not in roots) or self.names.is_variable(key):
                 continue
-            if buffer.views is not None:
+            if buffer.views is not None and buffer.shape:
                 lines.append(f"    {self.names.of(key)} = {self.names.view(key)}")
-            elif buffer.kind == "temporary":
+            elif buffer.views is None and buffer.kind == "temporary":
                 shape = buffer.shape if len(buffer.shape) != 1 else buffer.shape[0]
                 lines.append(f"    {self.names.of(key)} = np.empty({shape})")
         return lines
@@ -199,13 +199,13 @@ class _Printer:
     def tables(self) -> list[str]:
         """Return the definitions of the constants that the kernel uses."""
         return [
-            _table(self.names.of(key), self.program.tables[key])
+            table(self.names.of(key), self.program.tables[key], WIDTH)
             for key in self.names.chosen()
             if self.buffers[key].kind == "table" and self.buffers[key].views is None
         ]
 
     def _block(self, block: Block, scope: _Scope | None) -> None:
-        for node in load_once(block, self.buffers):
+        for node in load_once(block, self.buffers, self.names.of):
             if isinstance(node, Loop):
                 self._loop(node)
             else:
@@ -244,10 +244,17 @@ class _Printer:
             value, _ = self._fit(node, lambda value: f"{name} = {ast.unparse(value.node)}")
             self._wait(node, value)
             return
+        if isinstance(node, Assign) and name in self.copies and self._is_loaded(node.operands[0]):
+            self.names.share(name, node.operands[0].buffer)
+            return
         _, text = self._fit(node, lambda value: self._text(node, value, scope))
         self._flush_readers(self._root(node.target))
         self._comment(node.site)
         self._line(text)
+
+    def _is_loaded(self, operand: Operand) -> TypeGuard[Ref]:
+        """Whether this is a local that `load_once` made."""
+        return isinstance(operand, Ref) and operand.buffer not in self.program.buffers
 
     def _wait(self, node: Assign, value: Expression) -> None:
         """Keep an assignment until it is read, or until something that it reads is overwritten."""
@@ -382,24 +389,3 @@ def _summary(outputs: Sequence[str]) -> str:
 def _docstring(header: str) -> str:
     escaped = header.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     return f'"""{escaped}"""' if header else ""
-
-
-def _table(name: str, data: np.ndarray[Any, Any]) -> str:
-    """Return the definition of a constant."""
-    numbers = [ast.unparse(_literal(value)) for value in data.reshape(-1).tolist()]
-    if data.ndim == 0:
-        return f"{name} = {numbers[0]}"
-    shape = f".reshape({', '.join(map(str, data.shape))})" if data.ndim > 1 else ""
-    kind = ", dtype=np.int64" if data.dtype.kind == "i" else ""
-    line = f"{name} = np.array([{', '.join(numbers)}]{kind}){shape}"
-    if len(line) <= WIDTH:
-        return line
-    indent = "        "
-    inside = textwrap.fill(
-        ", ".join(numbers) + ",", WIDTH, initial_indent=indent, subsequent_indent=indent
-    )
-    return f"{name} = np.array(\n    [\n{inside}\n    ]{kind}\n){shape}"
-
-
-def _literal(value: float) -> ast.expr:
-    return ast.Constant(value) if isinstance(value, int) else constant(value)

@@ -7,10 +7,14 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import math
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from jitgrad.ops import ARGUMENTS, OPS, library_call, operator_node, parsed
 from jitgrad.program import Accumulate, Assign, Block, Loop, Operand, Ref, reads
@@ -102,14 +106,35 @@ def nesting(op: str, operands: Sequence[Expression]) -> int:
     return max(levels)
 
 
+def table(name: str, data: np.ndarray[Any, Any], width: int) -> str:
+    """Return the definition of a constant."""
+    numbers = [ast.unparse(_literal(value)) for value in data.reshape(-1).tolist()]
+    if data.ndim == 0:
+        return f"{name} = {numbers[0]}"
+    shape = f".reshape({', '.join(map(str, data.shape))})" if data.ndim > 1 else ""
+    kind = ", dtype=np.int64" if data.dtype.kind == "i" else ""
+    line = f"{name} = np.array([{', '.join(numbers)}]{kind}){shape}"
+    if len(line) <= width:
+        return line
+    indent = "        "
+    inside = textwrap.fill(
+        ", ".join(numbers) + ",", width, initial_indent=indent, subsequent_indent=indent
+    )
+    return f"{name} = np.array(\n    [\n{inside}\n    ]{kind}\n){shape}"
+
+
+def _literal(value: float) -> ast.expr:
+    return ast.Constant(value) if isinstance(value, int) else constant(value)
+
+
 # --- which locals need no line of their own ------------------------------------------------------
 
 
 class Use(NamedTuple):
-    """Where a buffer is read: in which block, by which of its statements, and how."""
+    """Where a buffer is read: in which block, as the how manieth statement, and how."""
 
     block: int
-    statement: int
+    order: int
     truth: bool = False
 
 
@@ -119,15 +144,21 @@ class Uses:
     def __init__(self, body: Block, result: Operand) -> None:
         self.reads: dict[str, list[Use]] = {}
         self.writes: dict[str, list[tuple[Use, Assign | Accumulate]]] = {}
-        for block, nodes in enumerate(_blocks(body)):
-            for statement, node in enumerate(nodes):
-                if not isinstance(node, Loop):
-                    self._add(node, block, statement)
+        self._blocks = itertools.count()
+        self._order = itertools.count()
+        self._scan(body)
         if isinstance(result, Ref):
-            self.reads.setdefault(result.buffer, []).append(Use(0, len(body)))
+            self.reads.setdefault(result.buffer, []).append(Use(0, next(self._order)))
 
-    def _add(self, node: Assign | Accumulate, block: int, statement: int) -> None:
-        use = Use(block, statement)
+    def _scan(self, body: Block) -> None:
+        block = next(self._blocks)
+        for node in body:
+            if isinstance(node, Loop):
+                self._scan(node.body)
+            else:
+                self._add(node, Use(block, next(self._order)))
+
+    def _add(self, node: Assign | Accumulate, use: Use) -> None:
         self.writes.setdefault(node.target.buffer, []).append((use, node))
         for ref in reads(node):
             self.reads.setdefault(ref.buffer, []).append(use)
@@ -151,21 +182,23 @@ class Uses:
         for name, node in self._written_once():
             (written, _), uses = self.writes[name][0], self.reads.get(name, [])
             alone = len(uses) == 1 and uses[0].block == written.block
-            if alone and uses[0].statement > written.statement:
+            if alone and uses[0].order > written.order:
                 found[name] = node
         return found
+
+    def copies(self) -> set[str]:
+        """Return what is a copy that no earlier line, and so no next iteration, reads."""
+        return {
+            name
+            for name, node in self._written_once()
+            if node.op == "copy"
+            and all(use.order > self.writes[name][0][0].order for use in self.reads.get(name, []))
+        }
 
     def _written_once(self) -> Iterator[tuple[str, Assign]]:
         for name, writes in self.writes.items():
             if len(writes) == 1 and isinstance(writes[0][1], Assign):
                 yield name, writes[0][1]
-
-
-def _blocks(block: Block) -> Iterator[Block]:
-    yield block
-    for node in block:
-        if isinstance(node, Loop):
-            yield from _blocks(node.body)
 
 
 # --- the functions that a kernel calls -----------------------------------------------------------

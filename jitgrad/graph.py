@@ -255,6 +255,15 @@ def scalars(self: Node, other: Any) -> bool:
     return isinstance(other, NUMBERS)
 
 
+def constant(number: Operand, beside: Node) -> Node:
+    """Wrap a number as a leaf, as micrograd does."""
+    return (
+        number
+        if isinstance(number, Node)
+        else type(beside)(number, requires_grad=beside.requires_grad)
+    )
+
+
 def number_of(operand: Operand) -> Any:
     """Return the number or array of an operand."""
     return plain(operand._data) if isinstance(operand, Node) else operand

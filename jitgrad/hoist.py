@@ -36,22 +36,36 @@ class _Hoisting:
         self.buffers: dict[str, Buffer] = dict(given.buffers)
 
     def program(self) -> Program:
-        body = self._block(self.given.body, {})
+        body = self._block(self.given.body, {}, {})
         return self.given._replace(body=body, buffers=self.buffers)
 
-    def _block(self, block: Block, outer: Ranges) -> Block:
+    def _block(self, block: Block, outer: Ranges, known: dict[Ref, Ref]) -> Block:
+        loads = {node.index: self._loads(node, outer) for node in block if isinstance(node, Loop)}
+        wanted = {ref for found in loads.values() for ref in found}
+        shared = {ref for ref in wanted if self._is_input(ref)}
+        known = dict(known)
         nodes: list[Node] = []
         for node in block:
-            if not isinstance(node, Loop):
-                nodes.append(node)
-                continue
-            loads = self._loads(node, outer)
-            names = {ref: self._local(ref) for ref in loads}
-            nodes.extend(Assign(local, "copy", (ref,)) for ref, local in names.items())
-            changed = self._renamed(node, names)
-            inner = ranges_of((changed,), outer)
-            nodes.append(changed._replace(body=self._block(changed.body, inner)))
+            if isinstance(node, Loop):
+                needed = loads[node.index]
+            else:
+                needed = [use.ref for use in uses(node) if use.kind == "read" and use.ref in shared]
+            names: dict[Ref, Ref] = {}
+            for ref in needed:
+                if ref not in known:
+                    names[ref] = self._local(ref)
+                    nodes.append(Assign(names[ref], "copy", (ref,)))
+                    if ref in shared:
+                        known[ref] = names[ref]
+            node = self._renamed(node, {**known, **names})
+            if isinstance(node, Loop):
+                node = node._replace(body=self._block(node.body, ranges_of((node,), outer), known))
+            nodes.append(node)
         return tuple(nodes)
+
+    def _is_input(self, ref: Ref) -> bool:
+        """Whether an element never changes, so that one load serves the rest of the block."""
+        return self.buffers[storage(self.buffers, ref.buffer)[0]].kind in ("input", "table")
 
     def _loads(self, loop: Loop, outer: Ranges) -> list[Ref]:
         found = list(uses(loop))
@@ -82,10 +96,8 @@ class _Hoisting:
         self.buffers[name] = Buffer((), "temporary", label="_".join([label, *fixed]))
         return Ref(name)
 
-    def _renamed(self, loop: Loop, names: dict[Ref, Ref]) -> Loop:
+    def _renamed(self, node: Node, names: dict[Ref, Ref]) -> Node:
         def change(operand: Operand) -> Operand:
             return names.get(operand, operand) if isinstance(operand, Ref) else operand
 
-        changed = map_operands(self.given._replace(body=(loop,)), change).body[0]
-        assert isinstance(changed, Loop)
-        return changed
+        return map_operands(self.given._replace(body=(node,)), change).body[0] if names else node

@@ -17,7 +17,7 @@ import keyword
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -72,6 +72,10 @@ class Names:
         if buffer not in self._chosen:
             self._chosen[buffer] = self._choose(buffer)
         return self._chosen[buffer]
+
+    def share(self, buffer: str, other: str) -> None:
+        """Call a buffer what another one is called."""
+        self._chosen[buffer] = self.of(other)
 
     def chosen(self) -> list[str]:
         """Return the buffers that were asked for, in their own order."""
@@ -170,7 +174,7 @@ def _scaled(c: int, atom: ast.expr | None) -> ast.expr:
 # --- elements that are read several times --------------------------------------------------------
 
 
-def load_once(block: Block, buffers: dict[str, Buffer]) -> Block:
+def load_once(block: Block, buffers: dict[str, Buffer], name: Callable[[str], str]) -> Block:
     """Give each array element that a block reads several times a local.
 
     Straight-line code over array elements takes Numba quadratic time to compile (1,000 statements:
@@ -182,14 +186,20 @@ def load_once(block: Block, buffers: dict[str, Buffer]) -> Block:
         Its loops are left as they are.
     buffers : dict of str to Buffer
         Receives the new locals.
+    name : callable
+        Gives the name of an array.
     """
-    counts = Counter(load for _, loads in _loads(block, buffers) for load in loads)
+    found = list(_loads(block, buffers))
+    counts = Counter(load for _, loads in found for load in loads)
+    labels = {loads[0]: _copied_to(node, buffers) for node, loads in reversed(found) if loads}
     locals_: dict[tuple[Ref, int], Ref] = {}
     loaded: list[Node] = []
-    for node, loads in _loads(block, buffers):
+    for node, loads in found:
         for ref, version in loads:
             if counts[ref, version] > 1 and (ref, version) not in locals_:
-                local = locals_[ref, version] = _new_local(ref, buffers)
+                label = labels.get((ref, version)) or _label(ref, name(ref.buffer))
+                local = locals_[ref, version] = Ref(f"{label} {len(buffers)}")
+                buffers[local.buffer] = Buffer((), "temporary", label=label)
                 loaded.append(Assign(local, "copy", (ref,), getattr(node, "site", -1)))
         known = {ref: locals_[ref, version] for ref, version in loads if (ref, version) in locals_}
         loaded.append(_with_locals(node, known))
@@ -225,18 +235,21 @@ def _with_locals(node: Node, known: Mapping[Ref, Ref]) -> Node:
     return node._replace(value=operand(node.value)) if isinstance(node, Accumulate) else node
 
 
-def _new_local(ref: Ref, buffers: dict[str, Buffer]) -> Ref:
-    buffer = buffers[ref.buffer]
-    places = [f"{place.constant}" if not place.terms else _words(place) for place in ref.index]
-    label = "_".join([buffer.label or ref.buffer, *places])
-    name = f"{label} {len(buffers)}"
-    buffers[name] = Buffer((), "temporary", label=label)
-    return Ref(name)
+def _copied_to(node: Node, buffers: Mapping[str, Buffer]) -> str:
+    if isinstance(node, Assign) and node.op == "copy" and not node.target.index:
+        return buffers[node.target.buffer].label
+    return ""
+
+
+def _label(ref: Ref, array: str) -> str:
+    return "_".join([array, *map(_words, ref.index)])
 
 
 def _words(place: Affine) -> str:
     if place.gathers():
         return "at"
+    if not place.terms:
+        return str(place.constant)
     if len(place.terms) == 1 and place.terms[0][1] == 1 and abs(place.constant) == 1:
         return "next" if place.constant == 1 else "previous"
     return "_".join(atom for atom, _ in place.terms) + (

@@ -71,135 +71,133 @@ class Op(NamedTuple):
         return ieee(_partial_function(self.name, argument, False), g, out, *operands)
 
 
-def _rows() -> tuple[Op, ...]:
-    wide, positive, unit = (-2.0, 2.0), (0.2, 3.0), (-0.9, 0.9)
-    far = (1.2, 3.0)
-
-    def unary(
-        name: str, partial: str | None, domain: tuple[float, float] = wide, **more: Any
-    ) -> Op:
-        expression = more.pop("expression", f"numpy.{name}(x)")
-        return Op(name, expression, (partial,), (domain,), **more)
-
-    def compare(name: str, expression: str, arity: int = 2) -> Op:
-        return Op(name, expression, (None,) * arity, (wide,) * arity, boolean=True)
-
-    return (
-        Op("add", "x + y", ("g", "g"), (wide, wide)),
-        Op("sub", "x - y", ("g", "-g"), (wide, wide)),
-        Op("mul", "x * y", ("g * y", "g * x"), (wide, wide)),
-        Op("div", "x / y", ("g / y", "-(g / y) * out"), (wide, positive)),
-        Op(
-            "mod",
-            "x % y",
-            ("g", "-g * floor(x / y)"),
-            ((0.1, 0.9), (1.1, 1.9)),
-            kink="the right derivative at multiples of y",
-        ),
-        Op(
-            "pow",
-            "x ** y",
-            (
-                "where(y == 0.0, 0.0, g * (y * pow(x, y - 1.0)))",
-                "where(logical_and(x == 0.0, y >= 0.0), 0.0, g * out * log(x))",
-            ),
-            (positive, wide),
-            kink="x ** 0 has derivative 0 in x everywhere; 0 ** y has derivative 0 in y for y >= 0",
-        ),
-        Op(
-            "arctan2",
-            "numpy.arctan2(x, y)",
-            ("g * y / (x * x + y * y)", "-g * x / (x * x + y * y)"),
-            (wide, positive),
-        ),
-        Op("hypot", "numpy.hypot(x, y)", ("g * x / out", "g * y / out"), (positive, positive)),
-        Op(
-            "maximum",
-            "where((x >= y) | (x != x), x, y)",
-            (
-                "where(x > y, g, where(x == y, 0.5 * g, 0.0))",
-                "where(y > x, g, where(x == y, 0.5 * g, 0.0))",
-            ),
-            (wide, wide),
-            kink="a tie gives each argument half",
-        ),
-        Op(
-            "minimum",
-            "where((x <= y) | (x != x), x, y)",
-            (
-                "where(x < y, g, where(x == y, 0.5 * g, 0.0))",
-                "where(y < x, g, where(x == y, 0.5 * g, 0.0))",
-            ),
-            (wide, wide),
-            kink="a tie gives each argument half",
-        ),
-        Op(
-            "logaddexp",
-            f"where(x == y, x + {LN2}, maximum(x, y) + log1p(exp(-abs(x - y))))",
-            (
-                "where(x == y, 0.5 * g, g * exp(x - out))",
-                "where(x == y, 0.5 * g, g * exp(y - out))",
-            ),
-            (wide, wide),
-        ),
-        unary("neg", "-g", expression="-x"),
-        unary("copy", "g", expression="x"),
-        unary("reciprocal", "-g * out * out", positive, expression="1.0 / x"),
-        unary("detach", None, expression="x"),
-        unary("exp", "g * out"),
-        unary("exp2", f"g * out * {LN2}"),
-        unary("expm1", "g * (out + 1.0)"),
-        unary("log", "g / x", positive),
-        unary("log2", f"g / (x * {LN2})", positive),
-        unary("log10", "g / (x * 2.302585092994046)", positive),
-        unary("log1p", "g / (1.0 + x)", positive),
-        unary("sqrt", "g / (2.0 * out)", positive, kink="infinite at 0"),
-        unary("sin", "g * cos(x)"),
-        unary("cos", "-g * sin(x)"),
-        unary("tan", "g * (1.0 + out * out)", (-1.2, 1.2)),
-        unary("arcsin", "g / sqrt(1.0 - x * x)", unit),
-        unary("arccos", "-g / sqrt(1.0 - x * x)", unit),
-        unary("arctan", "g / (1.0 + x * x)"),
-        unary("sinh", "g * cosh(x)"),
-        unary("cosh", "g * sinh(x)"),
-        unary("tanh", "g * (1.0 - out * out)"),
-        unary("arcsinh", "g / sqrt(x * x + 1.0)"),
-        unary("arccosh", "g / sqrt(x * x - 1.0)", far),
-        unary("arctanh", "g / (1.0 - x * x)", unit),
-        unary("erf", "g * 1.1283791670955126 * exp(-x * x)", expression="math.erf(x)"),
-        unary("erfc", "-g * 1.1283791670955126 * exp(-x * x)", expression="math.erfc(x)"),
-        unary("abs", "g * sign(x)", positive, expression="abs(x)", kink="0 at 0"),
-        unary("sign", None, positive),
-        unary("floor", None, (0.1, 0.9)),
-        unary("ceil", None, (0.1, 0.9)),
-        unary(
-            "relu",
-            "where(out > 0.0, g, 0.0)",
-            positive,
-            expression="where(x < 0.0, 0.0, x)",
-            kink="0 at 0",
-        ),
-        unary("sigmoid", "g * out * (1.0 - out)", expression="1.0 / (1.0 + exp(-x))"),
-        unary("softplus", "g * sigmoid(x)", expression="maximum(x, 0.0) + log1p(exp(-abs(x)))"),
-        Op(
-            "where",
-            "y if x else z",
-            (None, "where(x, g, 0.0)", "where(x, 0.0, g)"),
-            (wide, wide, wide),
-        ),
-        compare("eq", "x == y"),
-        compare("ne", "x != y"),
-        compare("lt", "x < y"),
-        compare("le", "x <= y"),
-        compare("gt", "x > y"),
-        compare("ge", "x >= y"),
-        compare("logical_and", "(x != 0.0) & (y != 0.0)"),
-        compare("logical_or", "(x != 0.0) | (y != 0.0)"),
-        compare("logical_not", "x == 0.0", 1),
-    )
+WIDE, POSITIVE, UNIT, FAR = (-2.0, 2.0), (0.2, 3.0), (-0.9, 0.9), (1.2, 3.0)  # where tests draw
 
 
-OPS: dict[str, Op] = {row.name: row for row in _rows()}
+def _unary(name: str, partial: str | None, domain: tuple[float, float] = WIDE, **more: Any) -> Op:
+    expression = more.pop("expression", f"numpy.{name}(x)")
+    return Op(name, expression, (partial,), (domain,), **more)
+
+
+def _compare(name: str, expression: str, arity: int = 2) -> Op:
+    return Op(name, expression, (None,) * arity, (WIDE,) * arity, boolean=True)
+
+
+_ROWS = (
+    Op("add", "x + y", ("g", "g"), (WIDE, WIDE)),
+    Op("sub", "x - y", ("g", "-g"), (WIDE, WIDE)),
+    Op("mul", "x * y", ("g * y", "g * x"), (WIDE, WIDE)),
+    Op("div", "x / y", ("g / y", "-(g / y) * out"), (WIDE, POSITIVE)),
+    Op(
+        "mod",
+        "x % y",
+        ("g", "-g * floor(x / y)"),
+        ((0.1, 0.9), (1.1, 1.9)),
+        kink="the right derivative at multiples of y",
+    ),
+    Op(
+        "pow",
+        "x ** y",
+        (
+            "where(y == 0.0, 0.0, g * (y * pow(x, y - 1.0)))",
+            "where(logical_and(x == 0.0, y >= 0.0), 0.0, g * out * log(x))",
+        ),
+        (POSITIVE, WIDE),
+        kink="x ** 0 has derivative 0 in x everywhere; 0 ** y has derivative 0 in y for y >= 0",
+    ),
+    Op(
+        "arctan2",
+        "numpy.arctan2(x, y)",
+        ("g * y / (x * x + y * y)", "-g * x / (x * x + y * y)"),
+        (WIDE, POSITIVE),
+    ),
+    Op("hypot", "numpy.hypot(x, y)", ("g * x / out", "g * y / out"), (POSITIVE, POSITIVE)),
+    Op(
+        "maximum",
+        "where((x >= y) | (x != x), x, y)",
+        (
+            "where(x > y, g, where(x == y, 0.5 * g, 0.0))",
+            "where(y > x, g, where(x == y, 0.5 * g, 0.0))",
+        ),
+        (WIDE, WIDE),
+        kink="a tie gives each argument half",
+    ),
+    Op(
+        "minimum",
+        "where((x <= y) | (x != x), x, y)",
+        (
+            "where(x < y, g, where(x == y, 0.5 * g, 0.0))",
+            "where(y < x, g, where(x == y, 0.5 * g, 0.0))",
+        ),
+        (WIDE, WIDE),
+        kink="a tie gives each argument half",
+    ),
+    Op(
+        "logaddexp",
+        f"where(x == y, x + {LN2}, maximum(x, y) + log1p(exp(-abs(x - y))))",
+        (
+            "where(x == y, 0.5 * g, g * exp(x - out))",
+            "where(x == y, 0.5 * g, g * exp(y - out))",
+        ),
+        (WIDE, WIDE),
+    ),
+    _unary("neg", "-g", expression="-x"),
+    _unary("copy", "g", expression="x"),
+    _unary("reciprocal", "-g * out * out", POSITIVE, expression="1.0 / x"),
+    _unary("detach", None, expression="x"),
+    _unary("exp", "g * out"),
+    _unary("exp2", f"g * out * {LN2}"),
+    _unary("expm1", "g * (out + 1.0)"),
+    _unary("log", "g / x", POSITIVE),
+    _unary("log2", f"g / (x * {LN2})", POSITIVE),
+    _unary("log10", "g / (x * 2.302585092994046)", POSITIVE),
+    _unary("log1p", "g / (1.0 + x)", POSITIVE),
+    _unary("sqrt", "g / (2.0 * out)", POSITIVE, kink="infinite at 0"),
+    _unary("sin", "g * cos(x)"),
+    _unary("cos", "-g * sin(x)"),
+    _unary("tan", "g * (1.0 + out * out)", (-1.2, 1.2)),
+    _unary("arcsin", "g / sqrt(1.0 - x * x)", UNIT),
+    _unary("arccos", "-g / sqrt(1.0 - x * x)", UNIT),
+    _unary("arctan", "g / (1.0 + x * x)"),
+    _unary("sinh", "g * cosh(x)"),
+    _unary("cosh", "g * sinh(x)"),
+    _unary("tanh", "g * (1.0 - out * out)"),
+    _unary("arcsinh", "g / sqrt(x * x + 1.0)"),
+    _unary("arccosh", "g / sqrt(x * x - 1.0)", FAR),
+    _unary("arctanh", "g / (1.0 - x * x)", UNIT),
+    _unary("erf", "g * 1.1283791670955126 * exp(-x * x)", expression="math.erf(x)"),
+    _unary("erfc", "-g * 1.1283791670955126 * exp(-x * x)", expression="math.erfc(x)"),
+    _unary("abs", "g * sign(x)", POSITIVE, expression="abs(x)", kink="0 at 0"),
+    _unary("sign", None, POSITIVE),
+    _unary("floor", None, (0.1, 0.9)),
+    _unary("ceil", None, (0.1, 0.9)),
+    _unary(
+        "relu",
+        "where(out > 0.0, g, 0.0)",
+        POSITIVE,
+        expression="where(x < 0.0, 0.0, x)",
+        kink="0 at 0",
+    ),
+    _unary("sigmoid", "g * out * (1.0 - out)", expression="1.0 / (1.0 + exp(-x))"),
+    _unary("softplus", "g * sigmoid(x)", expression="maximum(x, 0.0) + log1p(exp(-abs(x)))"),
+    Op(
+        "where",
+        "y if x else z",
+        (None, "where(x, g, 0.0)", "where(x, 0.0, g)"),
+        (WIDE, WIDE, WIDE),
+    ),
+    _compare("eq", "x == y"),
+    _compare("ne", "x != y"),
+    _compare("lt", "x < y"),
+    _compare("le", "x <= y"),
+    _compare("gt", "x > y"),
+    _compare("ge", "x >= y"),
+    _compare("logical_and", "(x != 0.0) & (y != 0.0)"),
+    _compare("logical_or", "(x != 0.0) | (y != 0.0)"),
+    _compare("logical_not", "x == 0.0", 1),
+)
+
+OPS: dict[str, Op] = {row.name: row for row in _ROWS}
 
 BINARY: dict[type[ast.AST], str] = {
     ast.Add: "add",

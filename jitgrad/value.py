@@ -34,6 +34,7 @@ from jitgrad.graph import (
     accept,
     active,
     apply_numpy,
+    constant,
     elementwise,
     known,
     latest_first,
@@ -201,13 +202,13 @@ class Value(Node):
 
     def __add__(self, other: Operand) -> Any:
         if scalars(self, other):
-            other = _constant(other, self)
+            other = constant(other, self)
             return record(self._data + other._data, "+", (self, other), "add")
         return elementwise("add", self, other) if known(other) else NotImplemented
 
     def __mul__(self, other: Operand) -> Any:
         if scalars(self, other):
-            other = _constant(other, self)
+            other = constant(other, self)
             return record(self._data * other._data, "*", (self, other), "mul")
         return elementwise("mul", self, other) if known(other) else NotImplemented
 
@@ -410,13 +411,6 @@ class Value(Node):
 
 def _is_truth(value: Value) -> bool:
     return value.element_type.kind == "b"
-
-
-def _constant(number: Operand, beside: Value) -> Value:
-    """Wrap a number as a leaf, as micrograd does."""
-    return (
-        number if isinstance(number, Value) else Value(number, requires_grad=beside.requires_grad)
-    )
 
 
 def _inverse(divisor: Operand) -> Operand:

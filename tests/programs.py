@@ -8,18 +8,20 @@ import numpy as np
 from jitgrad.ops import OPS, library_call
 from jitgrad.program import Accumulate, Affine, Assign, Buffer, Loop, Program, Ref
 
-# --- running text ----------------------------------------------------------------------------------
+# --- running text --------------------------------------------------------------------------------
 
 
 class _IEEE(ast.NodeTransformer):
     """Make float literals NumPy's, so that `1.0 / 0.0` is infinity, as in a kernel."""
 
-    def visit_Constant(self, node):  # noqa: N802
+    def visit_Constant(self, node):
         if isinstance(node.value, float):
-            return ast.copy_location(
-                ast.Call(ast.Name("float64", ast.Load()), [node], []), node
-            )
+            return ast.copy_location(ast.Call(ast.Name("float64", ast.Load()), [node], []), node)
         return node
+
+    def visit_Attribute(self, node):
+        call = ast.Call(ast.Name("float64", ast.Load()), [node], [])
+        return ast.copy_location(call, node) if node.attr in ("inf", "nan") else node
 
 
 def execute(source):
@@ -62,10 +64,24 @@ def given(program, inputs):
     return arguments, outputs
 
 
-# --- random Programs -------------------------------------------------------------------------------
+# --- random Programs -----------------------------------------------------------------------------
 
 ROWS, COLUMNS = 3, 4
-CONSTANTS = [0.0, -0.0, 1.0, -1.0, 2.0, 3.0, -2.0, 0.5, -1.5, 64.0, 65.0, float("inf"), float("nan")]
+CONSTANTS = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    2.0,
+    3.0,
+    -2.0,
+    0.5,
+    -1.5,
+    64.0,
+    65.0,
+    float("inf"),
+    float("nan"),
+]
 LABELS = ["", "", "h", "h", "i", "x2", "lambda", "exp", "sum", "where", "total", "W['a b']", "np"]
 FREQUENT = ["add", "sub", "mul", "div", "neg", "pow", "copy", "where", "lt", "eq", "logical_and"]
 
