@@ -30,6 +30,7 @@ from jitgrad.errors import ArgumentError, NoGradientError, user_location
 from jitgrad.fuse import fuse, sink_fills
 from jitgrad.graph import Gradients, active, record
 from jitgrad.hoist import hoist
+from jitgrad.invariant import lift_invariants
 from jitgrad.program import Program
 from jitgrad.rematerialise import rematerialise
 from jitgrad.signature import (
@@ -46,6 +47,7 @@ from jitgrad.signature import (
 )
 from jitgrad.simplify import plain, prepare, simplify
 from jitgrad.straight import MISS, straight
+from jitgrad.sums import gather_sums
 from jitgrad.tape import Tape, Traced
 from jitgrad.trace import Argument, Call, TracedCall, trace
 from jitgrad.unroll import unroll
@@ -54,6 +56,7 @@ from jitgrad.value import Value
 PASSES: tuple[Callable[[Program], Program], ...] = (
     plain,
     simplify,
+    lift_invariants,
     unroll,
     simplify,
     fuse,
@@ -63,6 +66,7 @@ PASSES: tuple[Callable[[Program], Program], ...] = (
     sink_fills,
     fuse,
     contract,
+    gather_sums,
     hoist,
 )
 """What happens to a Program between the adjoint and the printer, in order."""
@@ -430,7 +434,8 @@ class CompiledFunction:
             program = gradient(program, names)
         clock.lap("adjoint")
         for step in PASSES:
-            program = step(program)
+            if not (self._strict and step is gather_sums):
+                program = step(program)
         clock.lap("optimise")
         outputs = [f"grad_{name}" for name in names]
         aux = [name for name, buffer in program.buffers.items() if name.startswith("aux")]

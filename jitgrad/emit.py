@@ -184,10 +184,10 @@ class _Printer:
     def _arrays(self) -> list[str]:
         """Make the arrays and views that the body uses."""
         chosen = self.names.chosen()
-        roots = {storage(self.buffers, buffer)[0] for buffer in chosen}
+        used = {*chosen, *(storage(self.buffers, buffer)[0] for buffer in chosen)}
         lines = []
         for key, buffer in self.buffers.items():
-            if (key not in chosen and key not in roots) or self.names.is_variable(key):
+            if key not in used or self.names.is_variable(key):
                 continue
             if buffer.views is not None and buffer.shape:
                 lines.append(f"    {self.names.of(key)} = {self.names.view(key)}")

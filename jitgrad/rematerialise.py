@@ -12,7 +12,7 @@ from jitgrad.program import Assign, Block, Buffer, Loop, Node, Operand, Program,
 from jitgrad.simplify import Definitions, definitions, instance, map_operands
 
 CHEAP = frozenset(
-    "add sub mul div neg copy abs relu where maximum minimum lt le gt ge eq ne "
+    "add sub mul neg copy abs relu where maximum minimum lt le gt ge eq ne "
     "logical_and logical_or logical_not".split()
 )
 LONGEST = 100  # ops that one value may take
