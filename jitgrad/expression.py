@@ -66,7 +66,7 @@ def build(op: str, nodes: list[ast.expr]) -> ast.expr:
             return ast.UnaryOp(ast.Not(), x)
         case "pow", [x, y]:
             return ast.BinOp(x, ast.Pow(), _whole(y))
-    match operator_node(op), nodes:
+    match _operator(op), nodes:
         case ast.BinOp(op=symbol), [x, y]:
             return ast.BinOp(x, symbol, y)
         case ast.Compare(ops=symbols), [x, y]:
@@ -82,6 +82,13 @@ def call(function: str, *nodes: ast.expr) -> ast.expr:
     return ast.Call(ast.Name(function), list(nodes), [])
 
 
+def _operator(op: str) -> ast.expr | None:
+    """Return the tree of an op that is one operator, if it names each argument once: not x * x."""
+    node = operator_node(op)
+    names = [child for child in ast.walk(node) if isinstance(child, ast.Name)] if node else []
+    return node if len(names) == OPS[op].arity else None
+
+
 def _whole(exponent: ast.expr) -> ast.expr:
     """Make a whole exponent an int. On the right of ** a sign needs no parentheses."""
     match exponent:
@@ -95,7 +102,7 @@ def _whole(exponent: ast.expr) -> ast.expr:
 
 def nesting(op: str, operands: Sequence[Expression]) -> int:
     """Count levels; a chain of sums or of products is one."""
-    if not is_function(op) and len(operands) == 1 and operator_node(op) is None:
+    if op in ("copy", "detach"):
         return operands[0].nesting
     levels = [operand.nesting + 1 for operand in operands]
     match operands[0].node, op:
@@ -207,7 +214,7 @@ class Uses:
 def is_function(op: str) -> bool:
     """Whether an op is printed as a call."""
     plain = isinstance(parsed(OPS[op].expression), ast.Name) or op.startswith("logical_")
-    return not plain and operator_node(op) is None
+    return not plain and _operator(op) is None
 
 
 def is_helper(op: str) -> bool:

@@ -42,13 +42,15 @@ def simplify(program: Program) -> Program:
 
 
 def prepare(program: Program) -> Program:
-    """Simplify before the adjoint; 1 / x becomes the op whose derivative needs no division."""
+    """Simplify before the adjoint; 1 / x and x * x become ops with cheaper derivatives."""
 
     def visit(node: Node) -> Node:
         if isinstance(node, Loop):
             return node._replace(body=tuple(map(visit, node.body)))
         if isinstance(node, Assign) and node.op == "div" and node.operands[0] == 1.0:
             return node._replace(op="reciprocal", operands=node.operands[1:])
+        if isinstance(node, Assign) and node.op == "mul" and node.operands[0] == node.operands[1]:
+            return node._replace(op="square", operands=node.operands[1:])
         return node
 
     program = simplify(program)
@@ -56,7 +58,7 @@ def prepare(program: Program) -> Program:
 
 
 def plain(program: Program) -> Program:
-    """Undo what only the adjoint has to tell apart: detached copies, reciprocals."""
+    """Undo what only the adjoint has to tell apart: detached copies, reciprocals, squares."""
 
     def visit(node: Node) -> Node:
         if isinstance(node, Loop):
@@ -65,6 +67,8 @@ def plain(program: Program) -> Program:
             return node._replace(op="copy")
         if isinstance(node, Assign) and node.op == "reciprocal":
             return node._replace(op="div", operands=(1.0, *node.operands))
+        if isinstance(node, Assign) and node.op == "square":
+            return node._replace(op="mul", operands=node.operands * 2)
         return node
 
     return program._replace(body=tuple(map(visit, program.body)))
