@@ -74,10 +74,11 @@ class Meeting(NamedTuple):
         whole = (1 - span, span - 1)
         if storage(self.buffers, a.ref.buffer)[0] != storage(self.buffers, b.ref.buffer)[0]:
             return None
-        if a.ref.buffer != b.ref.buffer:
-            return whole if self._views_overlap(a.ref.buffer, b.ref.buffer) else None
-        low, high = whole
         over_a, over_b = ranges_of(a.loops, self.outer), ranges_of(b.loops, self.outer)
+        if a.ref.buffer != b.ref.buffer:
+            (first_a, last_a), (first_b, last_b) = self._flat(a.ref, over_a), self._flat(b.ref, over_b)
+            return whole if first_a <= last_b and first_b <= last_a else None
+        low, high = whole
         for p, q in zip(a.ref.index, b.ref.index, strict=True):
             found = self._axis(p, q, index_a, index_b, over_a, over_b)
             if found is None:
@@ -119,10 +120,16 @@ class Meeting(NamedTuple):
             low, high = low + min(c * first, c * last), high + max(c * first, c * last)
         return low, high
 
-    def _views_overlap(self, a: str, b: str) -> bool:
-        (_, start_a), (_, start_b) = storage(self.buffers, a), storage(self.buffers, b)
-        size_a, size_b = (math.prod(self.buffers[name].shape) for name in (a, b))
-        return start_a < start_b + size_b and start_b < start_a + size_a
+    def _flat(self, ref: Ref, ranges: Ranges) -> tuple[int, int]:
+        """Return between which elements of the owning storage a reference lies."""
+        shape = self.buffers[ref.buffer].shape
+        low = high = storage(self.buffers, ref.buffer)[1]
+        step = math.prod(shape)
+        for position, extent in zip(ref.index, shape, strict=True):
+            step //= max(extent, 1)
+            first, last = bounds(position, dict(ranges))
+            low, high = low + step * first, high + step * last
+        return low, high
 
 
 def _whole_quotients(first: int, last: int, c: int) -> tuple[int, int] | None:

@@ -1,7 +1,7 @@
 """Build expressions: the tree of each op, and which locals may go into one.
 
 >>> ast.unparse(build("pow", [build("sub", [ast.Name("a"), ast.Name("b")]), constant(-2.0)]))
-'(a - b) ** -2'
+'(a - b) ** -2.0'
 """
 
 from __future__ import annotations
@@ -90,12 +90,12 @@ def _operator(op: str) -> ast.expr | None:
 
 
 def _whole(exponent: ast.expr) -> ast.expr:
-    """Make a whole exponent an int. On the right of ** a sign needs no parentheses."""
+    """Make a whole exponent an int, but no negative one: Numba's 0.0 ** -1 raises."""
     match exponent:
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=float(value))):
-            return _whole(ast.Constant(-value))
+            return ast.Constant(-value)  # on the right of ** a sign needs no parentheses
         case ast.Constant(value=float(value)):
-            small = value.is_integer() and abs(value) <= LARGEST_POWER
+            small = value.is_integer() and value <= LARGEST_POWER
             return ast.Constant(int(value) if small else value)
     return exponent
 

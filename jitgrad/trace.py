@@ -13,6 +13,7 @@ from jitgrad.errors import NotScalarError, TraceError, user_location
 from jitgrad.graph import newest_serial
 from jitgrad.lower import Columns, captured_order, columns, input_names, lower, rolled
 from jitgrad.program import Program
+from jitgrad.shapes import natural_shapes
 from jitgrad.signature import Outside, Spec, flatten, rebuilt
 from jitgrad.simplify import simplify
 from jitgrad.tape import SHIFT, Recording, Tape, Traced
@@ -220,13 +221,10 @@ def _labelled(program: Program, arguments: _Inputs) -> Program:
                 buffers[key] = buffers[key]._replace(label=label)
     if "in0" in buffers:
         buffers["in0"] = buffers["in0"]._replace(label="parameters")
-    return simplify_inputs(program._replace(buffers=buffers))
-
-
-def simplify_inputs(program: Program) -> Program:
-    """Leave out packed Values and tables that are empty."""
-    buffers = {name: buffer for name, buffer in program.buffers.items() if name != "in0" or buffer.shape != (0,)}
-    return program._replace(buffers=buffers)
+    if buffers["in0"].shape == (0,):
+        del buffers["in0"]
+    program = simplify(program._replace(buffers=buffers))
+    return natural_shapes(program, "in0") if "in0" in buffers else program
 
 
 __all__ = ["SHIFT", "Argument", "Call", "TracedCall", "simplify", "trace"]

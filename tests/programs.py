@@ -138,6 +138,7 @@ class _Maker:
         self.draw, self.left = draw, size
         self.buffers = buffers(draw)
         self.count = 0
+        self.recent = []
 
     def program(self):
         start = [Assign(Ref(s), "copy", (self.draw.choice(CONSTANTS),)) for s in ("s0", "s1", "s2")]
@@ -193,7 +194,9 @@ class _Maker:
         return Assign(target, op, operands, site)
 
     def target(self, last):
-        name = self.draw.choice(["s0", "s1", "s2", "u", "H", "H1", "g", "G", "G1", "G2"])
+        names = ["s0", "s1", "s2", "u", "H", "H1", "g", "G", "G1", "G2"]
+        used = [ref.buffer for ref in self.recent[-3:] if ref.buffer in names]
+        name = self.draw.choice(used if used and self.draw.random() < 0.5 else names)
         return self.element(name, last)
 
     def operand(self, last, visible):
@@ -204,11 +207,20 @@ class _Maker:
             recent = visible[-3:] if self.draw.random() < 0.6 else visible
             return Ref(self.draw.choice(recent))
         names = ["x", "A", "a", "m", "n", "p", "W", "W1", "b", "k", "u", "H", "H1", "g", "G", "G2"]
+        if self.recent and self.draw.random() < 0.4:
+            names = [self.recent[-1].buffer]
         return self.element(self.draw.choice(names), last)
 
     def element(self, name, last):
+        """An element of a buffer; often one that was used a moment ago."""
+        again = [
+            ref for ref in self.recent[-6:] if ref.buffer == name and ref.indices() <= set(last)
+        ]
+        if again and self.draw.random() < 0.7:
+            return again[-1]
         places = tuple(self.place(extent, last) for extent in self.buffers[name].shape)
-        return Ref(name, places)
+        self.recent.append(Ref(name, places))
+        return self.recent[-1]
 
     def place(self, extent, last):
         choices = [Affine(self.draw.randrange(extent))]
@@ -238,6 +250,7 @@ class _Maker:
             end = last[outer][1] + 1
             extent = Affine(end).plus(Affine.index(outer), -1)
         inner = {**last, index: (outer, end - 1)}
+        self.recent = [ref for ref in self.recent if index not in ref.indices()]
         body, _ = self.block(inner, visible, 4)
         return Loop(index, extent, body, self.draw.random() < 0.4)
 

@@ -345,7 +345,7 @@ def test_positions():
         ([("t", "sub", "a", "b"), ("r", "sub", "t", "c")], "a - b - c"),
         ([("t", "neg", "a"), ("r", "pow", "t", 2.0)], "(-a) ** 2"),
         ([("t", "pow", "a", 2.0), ("r", "neg", "t")], "-a ** 2"),
-        ([("r", "pow", "a", -2.0)], "a ** -2"),
+        ([("r", "pow", "a", -2.0)], "a ** -2.0"),
         ([("r", "pow", "a", 2.5)], "a ** 2.5"),
         ([("r", "pow", "a", 65.0)], "a ** 65.0"),
         ([("r", "pow", -2.0, "a")], "(-2.0) ** a"),
@@ -415,6 +415,47 @@ def test_an_expression_is_not_moved_past_a_write_to_what_it_reads():
         Ref("r"),
     )
     assert body_of(program) == "g[0] = 1.0\nt1 = g[0] + a\ng[0] = 2.0\nreturn t1 * a\n"
+
+
+def test_two_expressions_that_read_what_is_written():
+    g = [Ref("g", (Affine(k),)) for k in range(2)]
+    program = Program(
+        {
+            "a": Buffer((), "input"),
+            "g": array(2, kind="output"),
+            "t": LOCAL,
+            "u": LOCAL,
+            "r": LOCAL,
+        },
+        (
+            Loop("i", Affine(2), (Assign(Ref("g", (I,)), "copy", (1.0,)),)),
+            Assign(Ref("t"), "add", (g[0], Ref("a"))),
+            Assign(Ref("u"), "sub", (g[1], Ref("a"))),
+            Loop("i", Affine(2), (Accumulate(Ref("g", (I,)), 2.0),)),
+            Assign(Ref("r"), "mul", (Ref("t"), Ref("u"))),
+        ),
+        Ref("r"),
+    )
+    lines = body_of(program).splitlines()
+    assert lines[2:4] == ["t1 = g[0] + a", "t2 = g[1] - a"]
+    assert lines[-1] == "return t1 * t2"
+    agree(program, {"a": 3.0}, strict=False)
+
+
+def test_an_element_is_loaded_again_after_a_write():
+    first = Ref("g", (Affine(0),))
+    program = Program(
+        {"g": array(2, kind="output"), "r": LOCAL, "t": LOCAL},
+        (
+            Assign(first, "copy", (3.0,)),
+            Assign(Ref("t"), "mul", (first, first)),
+            Loop("i", Affine(2), (Assign(Ref("g", (I,)), "copy", (5.0,)),)),
+            Assign(Ref("r"), "sub", (first, Ref("t"))),
+        ),
+        Ref("r"),
+    )
+    assert body_of(program).endswith("return g[0] - g_0 * g_0\n")
+    agree(program, {}, strict=False)
 
 
 def test_an_expression_is_not_moved_into_a_loop():
