@@ -46,7 +46,7 @@ from jitgrad.signature import (
     spec_of,
 )
 from jitgrad.simplify import plain, prepare, simplify
-from jitgrad.straight import MISS, straight
+from jitgrad.straight import MISS, straight, straight_backward
 from jitgrad.sums import gather_sums
 from jitgrad.tape import Tape, Traced
 from jitgrad.trace import Argument, Call, TracedCall, trace
@@ -194,6 +194,7 @@ class CompiledFunction:
         self._latest: tuple[TracedCall, tuple[int, ...]] | None = None
         self._lock = threading.RLock()
         self._straight: list[Any] = []
+        self._straight_backward: list[tuple[Any, TracedCall]] = []
         self._known_ways: set[Any] = set()
 
     # --- what users call -------------------------------------------------------------------------
@@ -246,6 +247,12 @@ class CompiledFunction:
         float
             The loss; with ``has_aux``, the tuple ``(loss, aux)``.
         """
+        if not kwargs:
+            for way, known in self._straight_backward:
+                found = way(*args) if way.__code__.co_argcount == len(args) else MISS
+                if found is not MISS:
+                    loss, arrays = found
+                    return (loss, self._aux(known, arrays)) if self._has_aux else loss
         bound, traced = self._trace(args, kwargs)
         wrt = self._values(bound, traced)
         if not wrt:
@@ -256,6 +263,8 @@ class CompiledFunction:
         value, gradients, aux = self._run(bound, traced, wrt)
         for number, gradient in zip(wrt, gradients, strict=True):
             self._receive(bound, traced, traced.arguments[number], gradient)
+        if not kwargs:
+            self._straighten_backward(args, traced, wrt)
         return (value, aux) if self._has_aux else value
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
@@ -305,6 +314,22 @@ class CompiledFunction:
         made = straight(args, numbers, chosen, single, kernel, self._outside)
         if made is not None:
             self._straight = [made, *self._straight][:4]
+
+    def _straighten_backward(
+        self, args: tuple[Any, ...], traced: TracedCall, wrt: tuple[int, ...]
+    ) -> None:
+        """Keep a straight way for a loss over captured scalar Values."""
+        key = (id(traced), wrt, "backward")
+        if key in self._known_ways:
+            return
+        self._known_ways.add(key)
+        captured = [n for n, a in enumerate(traced.arguments) if a.source == "captured"]
+        if tuple(captured) != wrt or any(a.source == "value" for a in traced.arguments):
+            return
+        kernel = self._kernel(traced, wrt)
+        made = straight_backward(args, traced.captured, kernel.aux, kernel.call, self._outside)
+        if made is not None:
+            self._straight_backward = [(made, traced), *self._straight_backward][:4]
 
     # --- binding and tracing ---------------------------------------------------------------------
 
