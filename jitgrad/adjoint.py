@@ -103,10 +103,16 @@ class _Adjoint:
         buffer = self.source.buffers[name]
         kind = "output" if name in self.wrt else "temporary"
         views = self._bar_name(buffer.views) if buffer.views else None
-        label = f"grad_{buffer.label or name}" if self._root(name) in self.wrt else f"{buffer.label}_bar" if buffer.label else ""
+        label = (
+            f"grad_{buffer.label or name}"
+            if self._root(name) in self.wrt
+            else f"{buffer.label}_bar"
+            if buffer.label
+            else ""
+        )
         self.buffers[self._bar_name(name)] = buffer._replace(kind=kind, views=views, label=label)
 
-    # --- zero before the first accumulation --------------------------------------------------------
+    # --- zero before the first accumulation ------------------------------------------------------
 
     def _fill_places(self) -> dict[tuple[str, ...], list[Node]]:
         """For each scope the fills of the cotangents that live inside it."""
@@ -118,7 +124,9 @@ class _Adjoint:
                 seen.setdefault(root, []).append((scope, ref))
                 split |= {root} if ref.buffer != root else set()
         if isinstance(self.source.result, Ref):
-            seen.setdefault(self._root(self.source.result.buffer), []).append(((), self.source.result))
+            seen.setdefault(self._root(self.source.result.buffer), []).append(
+                ((), self.source.result)
+            )
         places: dict[tuple[str, ...], list[Node]] = {}
         for root, uses in seen.items():
             if root in self.wrt or root not in self.active:

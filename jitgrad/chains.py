@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jitgrad.resolve import Ints, Leaf
-from jitgrad.tape import SHIFT, contiguous
+from jitgrad.traced import SHIFT, contiguous
 
 
 class Link(NamedTuple):

@@ -48,8 +48,9 @@ from jitgrad.signature import (
 from jitgrad.simplify import plain, prepare, simplify
 from jitgrad.straight import MISS, straight, straight_backward
 from jitgrad.sums import gather_sums
-from jitgrad.tape import Tape, Traced
+from jitgrad.tape import Tape
 from jitgrad.trace import Argument, Call, TracedCall, trace
+from jitgrad.traced import Traced
 from jitgrad.unroll import unroll
 from jitgrad.value import Value
 
@@ -173,15 +174,25 @@ class Lowered:
 
 
 def _captured(traced: TracedCall) -> list[np.ndarray[Any, Any]]:
-    packed = [np.array([value._data for value in traced.captured], dtype=float)] if traced.captured else []
-    return packed + [np.ascontiguousarray(value._data, dtype=float) for value in traced.captured_arrays]
+    packed = (
+        [np.array([value._data for value in traced.captured], dtype=float)]
+        if traced.captured
+        else []
+    )
+    return packed + [
+        np.ascontiguousarray(value._data, dtype=float) for value in traced.captured_arrays
+    ]
 
 
 class CompiledFunction:
     """A function with a compiled value and gradient; made by `compile`."""
 
     def __init__(
-        self, function: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, strict: bool
+        self,
+        function: Callable[..., Any],
+        argnums: int | Sequence[int],
+        has_aux: bool,
+        strict: bool,
     ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
@@ -223,7 +234,9 @@ class CompiledFunction:
         """
         if not kwargs:
             for straight_way in self._straight:
-                found = straight_way(*args) if straight_way.__code__.co_argcount == len(args) else MISS
+                found = (
+                    straight_way(*args) if straight_way.__code__.co_argcount == len(args) else MISS
+                )
                 if found is not MISS:
                     return found
         bound, traced = self._trace(args, kwargs)
@@ -349,7 +362,9 @@ class CompiledFunction:
                 raise
         return self._surroundings(leaves, tuple(specs), (tuple(structures), tuple(sorted(kwargs))))
 
-    def _explain(self, args: tuple[Any, ...], kwargs: dict[str, Any], chosen: tuple[int, ...]) -> None:
+    def _explain(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], chosen: tuple[int, ...]
+    ) -> None:
         """Raise the error for an argument with its name."""
         for number, (name, leaf) in enumerate(self._named(args, kwargs)):
             del number
@@ -399,10 +414,12 @@ class CompiledFunction:
 
     def _traced(self, bound: _Bound, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TracedCall:
         names = [name for name, _ in self._named(args, kwargs)]
-        call = Call(bound.leaves, bound.specs, names, bound.structure, bound.outside, bound.outside_specs)
+        call = Call(
+            bound.leaves, bound.specs, names, bound.structure, bound.outside, bound.outside_specs
+        )
         return trace(self._function, call, self._has_aux)
 
-    # --- which inputs are differentiated -----------------------------------------------------------
+    # --- which inputs are differentiated ---------------------------------------------------------
 
     def _differentiated(self, bound: _Bound, traced: TracedCall) -> tuple[int, ...]:
         """The kernel inputs that are leaves of the arguments ``argnums``."""
@@ -430,7 +447,10 @@ class CompiledFunction:
             elif argument.source == "captured":
                 wanted = any(value.requires_grad for value in traced.captured)
             else:
-                wanted = argument.source == "value" and traced.captured_arrays[argument.number].requires_grad
+                wanted = (
+                    argument.source == "value"
+                    and traced.captured_arrays[argument.number].requires_grad
+                )
             if wanted:
                 found.append(place)
         return tuple(found)
@@ -438,7 +458,7 @@ class CompiledFunction:
     def _default(self, bound: _Bound, traced: TracedCall) -> tuple[int, ...]:
         return self._values(bound, traced) or self._differentiated(bound, traced)
 
-    # --- kernels -----------------------------------------------------------------------------------
+    # --- kernels ---------------------------------------------------------------------------------
 
     def _kernel(self, traced: TracedCall, wrt: tuple[int, ...]) -> Kernel:
         key = (id(traced), wrt)
@@ -466,7 +486,13 @@ class CompiledFunction:
         aux = [name for name, buffer in program.buffers.items() if name.startswith("aux")]
         arguments = [*(argument.buffer for argument in traced.arguments), *outputs, *aux]
         stem = f"{self._stem()}_{'gradient' if wrt else 'value'}"
-        made = emit(program, name=_PLACEHOLDER, arguments=arguments, strict=self._strict, header=self._header(traced))
+        made = emit(
+            program,
+            name=_PLACEHOLDER,
+            arguments=arguments,
+            strict=self._strict,
+            header=self._header(traced),
+        )
         name = f"{stem}_{cache.digest(made.text, cpu.flags(self._strict))}"
         text = made.text.replace(_PLACEHOLDER, name)
         clock.lap("emit")
@@ -476,7 +502,9 @@ class CompiledFunction:
         call = cpu.compile_module(text, name, made.helpers, self._strict, tuple(types))
         clock.lap("compile")
         path = call.py_func.__code__.co_filename
-        return Kernel(program, text, path, call, wrt, tuple(program.buffers[name].shape for name in aux))
+        return Kernel(
+            program, text, path, call, wrt, tuple(program.buffers[name].shape for name in aux)
+        )
 
     def _stem(self) -> str:
         name = getattr(self._function, "__name__", "function")
@@ -484,15 +512,19 @@ class CompiledFunction:
 
     def _header(self, traced: TracedCall) -> str:
         code = getattr(self._function, "__code__", None)
-        where = f"{code.co_filename.rsplit('/', 1)[-1]}:{code.co_firstlineno}" if code else "a callable"
+        where = (
+            f"{code.co_filename.rsplit('/', 1)[-1]}:{code.co_firstlineno}" if code else "a callable"
+        )
         return (
             f"Made by jitgrad from {self.__name__} ({where}): {len(traced.tape)} instructions in "
             f"{traced.program.statements} statements."
         )
 
-    # --- running -----------------------------------------------------------------------------------
+    # --- running ---------------------------------------------------------------------------------
 
-    def _run(self, bound: _Bound, traced: TracedCall, wrt: tuple[int, ...]) -> tuple[float, list[Any], Any]:
+    def _run(
+        self, bound: _Bound, traced: TracedCall, wrt: tuple[int, ...]
+    ) -> tuple[float, list[Any], Any]:
         kernel = self._kernel(traced, wrt)
         inputs = _inputs(bound, traced)
         gradients = [np.empty(traced.arguments[place].shape) for place in wrt]
@@ -502,7 +534,10 @@ class CompiledFunction:
 
     def _aux(self, traced: TracedCall, arrays: list[Any]) -> Any:
         computed = iter(arrays)
-        leaves = [_plain(next(computed), leaf) if isinstance(leaf, Traced) else leaf for leaf in traced.aux]
+        leaves = [
+            _plain(next(computed), leaf) if isinstance(leaf, Traced) else leaf
+            for leaf in traced.aux
+        ]
         return optree.tree_unflatten(traced.aux_structure, leaves)
 
     def _structured(self, bound: _Bound, traced: TracedCall, gradients: list[Any]) -> Any:
@@ -511,17 +546,26 @@ class CompiledFunction:
             for place, gradient in zip(self._differentiated(bound, traced), gradients, strict=True)
         }
         trees = []
-        for number, leaves in zip(self._chosen(bound.positional), self._leaf_numbers(bound), strict=True):
+        for number, leaves in zip(
+            self._chosen(bound.positional), self._leaf_numbers(bound), strict=True
+        ):
             given = [_returned(by_leaf.get(n), bound.leaves[n]) for n in leaves]
             trees.append(optree.tree_unflatten(bound.structure[0][number], given))
         return trees[0] if isinstance(self._argnums, int) else tuple(trees)
 
-    def _receive(self, bound: _Bound, traced: TracedCall, argument: Argument, gradient: Any) -> None:
+    def _receive(
+        self, bound: _Bound, traced: TracedCall, argument: Argument, gradient: Any
+    ) -> None:
         for value, part in _receivers(bound, traced, argument, gradient):
             value._grad = value._grad + part
 
     def _node(
-        self, bound: _Bound, traced: TracedCall, wrt: tuple[int, ...], value: float, gradients: list[Any]
+        self,
+        bound: _Bound,
+        traced: TracedCall,
+        wrt: tuple[int, ...],
+        value: float,
+        gradients: list[Any],
     ) -> Value:
         pairs = [
             pair
@@ -540,7 +584,11 @@ def _receivers(
     if argument.source == "captured":
         parts = zip(traced.captured, gradient.tolist(), strict=True)
         return [(value, part) for value, part in parts if value.requires_grad]
-    value = bound.leaves[argument.number] if argument.source == "leaf" else traced.captured_arrays[argument.number]
+    value = (
+        bound.leaves[argument.number]
+        if argument.source == "leaf"
+        else traced.captured_arrays[argument.number]
+    )
     return [(value, gradient if gradient.ndim else float(gradient))]
 
 
@@ -552,7 +600,11 @@ def _inputs(bound: _Bound, traced: TracedCall) -> list[Any]:
         if argument.source == "leaf":
             inputs.append(prepared(bound.leaves[argument.number], bound.specs[argument.number]))
         elif argument.source == "outside":
-            inputs.append(prepared(bound.outside_leaves[argument.number], bound.outside_specs[argument.number]))
+            inputs.append(
+                prepared(
+                    bound.outside_leaves[argument.number], bound.outside_specs[argument.number]
+                )
+            )
         else:
             inputs.append(next(captured))
     return inputs
@@ -594,11 +646,21 @@ class _Clock:
 def compile(fun: Callable[..., Any], /) -> CompiledFunction: ...
 @overload
 def compile(
-    fun: Callable[..., Any], /, *, argnums: int | Sequence[int] = ..., has_aux: bool = ..., strict: bool = ...
+    fun: Callable[..., Any],
+    /,
+    *,
+    argnums: int | Sequence[int] = ...,
+    has_aux: bool = ...,
+    strict: bool = ...,
 ) -> CompiledFunction: ...
 @overload
 def compile(
-    fun: None = None, /, *, argnums: int | Sequence[int] = ..., has_aux: bool = ..., strict: bool = ...
+    fun: None = None,
+    /,
+    *,
+    argnums: int | Sequence[int] = ...,
+    has_aux: bool = ...,
+    strict: bool = ...,
 ) -> Callable[[Callable[..., Any]], CompiledFunction]: ...
 def compile(  # type: ignore[misc]
     fun: Callable[..., Any] | None = None,
@@ -636,5 +698,7 @@ def compile(  # type: ignore[misc]
     if fun is None:
         return functools.partial(compile, argnums=argnums, has_aux=has_aux, strict=strict)
     if not callable(fun):
-        raise ArgumentError(f"{user_location()}: jitgrad.compile got {type(fun).__name__}; expected a function")
+        raise ArgumentError(
+            f"{user_location()}: jitgrad.compile got {type(fun).__name__}; expected a function"
+        )
     return CompiledFunction(fun, argnums, has_aux, strict)

@@ -94,7 +94,7 @@ def drop_axes(program: Program) -> Program:
     return program
 
 
-# --- carried values --------------------------------------------------------------------------------
+# --- carried values ------------------------------------------------------------------------------
 
 
 class _Window(NamedTuple):
@@ -142,7 +142,9 @@ def _window(use: _Uses, axis: int) -> _Window | None:
 
 
 def _comes_after(found: Use, use: _Uses, index: str) -> bool:
-    order = [k for k, other in enumerate(use.found) if any(loop.index == index for loop in other.loops)]
+    order = [
+        k for k, other in enumerate(use.found) if any(loop.index == index for loop in other.loops)
+    ]
     return next(k for k, other in enumerate(use.found) if other is found) > order[0]
 
 
@@ -168,7 +170,9 @@ def _handed_on(program: Program, window: _Window) -> Program:
     def visit(node: Node) -> Node:
         if isinstance(node, Loop) and node.index == window.loop.index:
             body = tuple(map_refs(child, inside) for child in node.body)
-            return node._replace(body=body if single else (*body, _copy(other, name, shape, node.index)))
+            return node._replace(
+                body=body if single else (*body, _copy(other, name, shape, node.index))
+            )
         if isinstance(node, Loop):
             return node._replace(body=tuple(map(visit, node.body)))
         return map_refs(node, outside)
@@ -205,7 +209,7 @@ def _copy(source: str, target: str, shape: tuple[int, ...], suffix: str) -> Node
     return node
 
 
-# --- carried values that are stored all the same -----------------------------------------------------
+# --- carried values that are stored all the same -------------------------------------------------
 
 
 def keep_latest(program: Program) -> Program:
@@ -230,17 +234,27 @@ def _walks(program: Program) -> list[tuple[_Uses, Loop]]:
         (use, loop)
         for use in _temporaries(program)
         if len(program.buffers[use.name].shape) == 1
-        for loop in {found.loops[-1].index: found.loops[-1] for found in use.found if found.loops}.values()
+        for loop in {
+            found.loops[-1].index: found.loops[-1] for found in use.found if found.loops
+        }.values()
     ]
 
 
 def _kept_latest(program: Program, use: _Uses, loop: Loop) -> Program:
     name = use.name
-    inside = [found for found in use.found if any(around.index == loop.index for around in found.loops)]
+    inside = [
+        found for found in use.found if any(around.index == loop.index for around in found.loops)
+    ]
     positions = {found.ref.index[0] for found in inside}
     writes = [node for node in loop.body if isinstance(node, Assign) and node.target.buffer == name]
     walks = all(position.terms == ((loop.index, 1),) for position in positions)
-    if len(writes) != 1 or len(positions) != 2 or not walks or not loop.extent.constant or loop.extent.terms:
+    if (
+        len(writes) != 1
+        or len(positions) != 2
+        or not walks
+        or not loop.extent.constant
+        or loop.extent.terms
+    ):
         return program
     if sum(found.kind != "read" for found in inside) != 1:
         return program
@@ -276,13 +290,15 @@ def _kept_latest(program: Program, use: _Uses, loop: Loop) -> Program:
             if isinstance(node, Loop) and node.index == loop.index:
                 nodes.extend([start, node._replace(body=tuple(body))])
             else:
-                nodes.append(node._replace(body=visit(node.body)) if isinstance(node, Loop) else node)
+                nodes.append(
+                    node._replace(body=visit(node.body)) if isinstance(node, Loop) else node
+                )
         return tuple(nodes)
 
     return program._replace(body=visit(program.body), buffers={**program.buffers, **locals_})
 
 
-# --- sums ------------------------------------------------------------------------------------------
+# --- sums ----------------------------------------------------------------------------------------
 
 
 def merge_fills(program: Program) -> Program:
@@ -290,17 +306,26 @@ def merge_fills(program: Program) -> Program:
 
     def visit(block: Block) -> Block:
         nodes: list[Node | None] = [
-            node._replace(body=visit(node.body)) if isinstance(node, Loop) else node for node in block
+            node._replace(body=visit(node.body)) if isinstance(node, Loop) else node
+            for node in block
         ]
         pending: dict[Ref, int] = {}
         for at, node in enumerate(nodes):
             assert node is not None
-            if isinstance(node, Accumulate) and node.target in pending and not _reads(node, node.target.buffer):
+            if (
+                isinstance(node, Accumulate)
+                and node.target in pending
+                and not _reads(node, node.target.buffer)
+            ):
                 nodes[pending.pop(node.target)] = None
                 nodes[at] = Assign(node.target, "copy", (node.value,), node.site)
                 continue
             names = set(touched(node, program.buffers))
-            pending = {ref: n for ref, n in pending.items() if storage(program.buffers, ref.buffer)[0] not in names or _apart(node, ref)}
+            pending = {
+                ref: n
+                for ref, n in pending.items()
+                if storage(program.buffers, ref.buffer)[0] not in names or _apart(node, ref)
+            }
             if isinstance(node, Assign) and node.op == "copy" and node.operands == (0.0,):
                 pending[node.target] = at
         return tuple(node for node in nodes if node is not None)
@@ -309,10 +334,16 @@ def merge_fills(program: Program) -> Program:
 
 
 def _apart(node: Node, ref: Ref) -> bool:
-    """Whether a statement surely touches another element: all positions are constants."""
+    """Whether a statement surely touches other elements: a constant apart in some dimension."""
     found = [use.ref for use in uses(node) if use.ref.buffer == ref.buffer]
-    fixed = all(not p.terms for other in (*found, ref) for p in other.index)
-    return bool(found) and fixed and ref not in found and not isinstance(node, Loop)
+    return (
+        bool(found) and not isinstance(node, Loop) and all(_differ(other, ref) for other in found)
+    )
+
+
+def _differ(a: Ref, b: Ref) -> bool:
+    pairs = zip(a.index, b.index, strict=True)
+    return any(p.terms == q.terms and p.constant != q.constant for p, q in pairs)
 
 
 def _reads(node: Accumulate, name: str) -> bool:
@@ -344,7 +375,9 @@ class _Promotion:
             nodes.extend([*before, loop, *after])
         return tuple(nodes)
 
-    def _promoted(self, loop: Loop, around: tuple[Loop, ...]) -> tuple[list[Node], Loop, list[Node]]:
+    def _promoted(
+        self, loop: Loop, around: tuple[Loop, ...]
+    ) -> tuple[list[Node], Loop, list[Node]]:
         before: list[Node] = []
         after: list[Node] = []
         outer = ranges_of(around)
@@ -364,7 +397,9 @@ class _Promotion:
             loop = replaced
         return before, loop, after
 
-    def _alone(self, target: Ref, loop: Loop, found: list[Use], outer: dict[str, tuple[int, int]]) -> bool:
+    def _alone(
+        self, target: Ref, loop: Loop, found: list[Use], outer: dict[str, tuple[int, int]]
+    ) -> bool:
         """Whether the element is fixed in the loop and nothing else in it may be that element."""
         if not target.indices() <= set(outer):
             return False
@@ -374,6 +409,5 @@ class _Promotion:
             if use.ref == target and use.kind == "add":
                 continue
             if use.ref == target or meeting.distances(mine, use, "", "", 1 << 40) is not None:
-                if storage(self.buffers, use.ref.buffer)[0] == storage(self.buffers, target.buffer)[0]:
-                    return False
+                return False
         return True

@@ -65,7 +65,9 @@ class Meeting(NamedTuple):
         """Whether swapping the two may change a result: not for two reads or two additions."""
         return not (a.kind == b.kind and a.kind in ("read", "add"))
 
-    def distances(self, a: Use, b: Use, index_a: str, index_b: str, span: int) -> tuple[int, int] | None:
+    def distances(
+        self, a: Use, b: Use, index_a: str, index_b: str, span: int
+    ) -> tuple[int, int] | None:
         """Return between which values ``index_a - index_b`` lies where the two meet.
 
         ``index_a`` and ``index_b`` are the indices of two loops of one extent ``span``, the
@@ -76,7 +78,10 @@ class Meeting(NamedTuple):
             return None
         over_a, over_b = ranges_of(a.loops, self.outer), ranges_of(b.loops, self.outer)
         if a.ref.buffer != b.ref.buffer:
-            (first_a, last_a), (first_b, last_b) = self._flat(a.ref, over_a), self._flat(b.ref, over_b)
+            (first_a, last_a), (first_b, last_b) = (
+                self._flat(a.ref, over_a),
+                self._flat(b.ref, over_b),
+            )
             return whole if first_a <= last_b and first_b <= last_a else None
         low, high = whole
         for p, q in zip(a.ref.index, b.ref.index, strict=True):
@@ -114,8 +119,12 @@ class Meeting(NamedTuple):
             if atom in self.outer:
                 shared[atom] = shared.get(atom, 0) - c
         parts = [(c, self.outer[atom]) for atom, c in shared.items() if c]
-        parts += [(c, over_a[atom]) for atom, c in p.terms if atom not in self.outer and atom != index_a]
-        parts += [(-c, over_b[atom]) for atom, c in q.terms if atom not in self.outer and atom != index_b]
+        parts += [
+            (c, over_a[atom]) for atom, c in p.terms if atom not in self.outer and atom != index_a
+        ]
+        parts += [
+            (-c, over_b[atom]) for atom, c in q.terms if atom not in self.outer and atom != index_b
+        ]
         for c, (first, last) in parts:
             low, high = low + min(c * first, c * last), high + max(c * first, c * last)
         return low, high
@@ -146,7 +155,7 @@ def is_carried(loop: Loop, buffers: Mapping[str, Buffer], outer: Ranges) -> bool
     """Whether an iteration of a loop needs or disturbs another one; sums do not count."""
     meeting = Meeting(buffers, outer)
     span = max(bounds(loop.extent, dict(outer))[1], 0)
-    found = [use for use in uses(loop)]
+    found = list(uses(loop))
     writes = [use for use in found if use.kind != "read"]
     by_root: dict[str, list[Use]] = {}
     for use in found:

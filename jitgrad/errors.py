@@ -9,10 +9,10 @@ True
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
-
-_PACKAGE = str(Path(__file__).parent)
+import sysconfig
+from types import FrameType
 
 
 class JitgradError(Exception):
@@ -20,7 +20,11 @@ class JitgradError(Exception):
 
 
 class TraceError(JitgradError, TypeError):
-    """The function did something that a trace cannot follow."""
+    """A traced value was used where it means nothing, most often after its trace had ended.
+
+    While a function is traced, its values stand for numbers that are known only when the kernel
+    runs. Return what you want to see: ``return loss, aux`` with ``compile(has_aux=True)``.
+    """
 
 
 class DataDependentError(TraceError):
@@ -33,11 +37,15 @@ class DataDependentError(TraceError):
 
 
 class ArgumentError(JitgradError, TypeError):
-    """An argument has a type or dtype that cannot be used."""
+    """An argument has a type or dtype that cannot be used, or the arguments do not fit."""
 
 
 class ShapeError(JitgradError, ValueError):
     """Arrays whose shapes do not go together."""
+
+
+class PositionError(JitgradError, IndexError):
+    """An index outside an array."""
 
 
 class NotScalarError(JitgradError, TypeError):
@@ -52,17 +60,39 @@ class NoGradientError(JitgradError, RuntimeError):
     """``backward()`` was called where no gradient can flow."""
 
 
-class CacheError(JitgradError, RuntimeError):
-    """Two different sources claimed one name in the cache."""
+class NotCalledError(JitgradError, RuntimeError):
+    """Something was asked of a compiled function that only its first call will make."""
+
+
+_STANDARD = sysconfig.get_path("stdlib") + os.sep
+_INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+_INSIDE = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<frozen")
+
+
+def is_library(filename: str) -> bool:
+    """Whether a source file belongs to jitgrad, to the standard library or to what is installed."""
+    return filename.startswith((*_INSIDE, _STANDARD, *_INSTALLED))
 
 
 def user_location() -> str:
-    """Return ``file:line`` of the innermost frame outside jitgrad, NumPy and the interpreter."""
-    frame = sys._getframe(1)
+    """Return ``file:line`` of the innermost frame that is the user's own.
+
+    Where all of the code is installed in site-packages, it is the innermost one outside jitgrad,
+    NumPy and the standard library.
+    """
+    return _innermost(is_library) or _innermost(_is_machinery) or "<unknown>"
+
+
+def _is_machinery(filename: str) -> bool:
+    standard = filename.startswith(_STANDARD) and not filename.startswith(_INSTALLED)
+    return standard or filename.startswith(_INSIDE) or f"{os.sep}numpy{os.sep}" in filename
+
+
+def _innermost(excluded: object) -> str:
+    assert callable(excluded)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
-        name = frame.f_code.co_filename
-        inside = name.startswith(_PACKAGE) or f"{Path('/')}numpy{Path('/')}" in name
-        if not inside and not name.startswith("<frozen"):
-            return f"{name}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return "<unknown>"
+        if not excluded(frame.f_code.co_filename):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""

@@ -1,4 +1,4 @@
-"""Program to Program: one loop where neighbours share data, the reverse loop inside the forward one.
+"""Program to Program: one loop for neighbours that share data, forward and reverse.
 
 Two loops of one block with equal extents become one when no element would be touched in another
 order. The loops need not stand side by side: what lies between moves out of the way where the
@@ -46,7 +46,7 @@ class _Fusion:
 
     def block(self, block: Block, outer: Ranges) -> Block:
         """Fuse the loops of a block, then those inside the result."""
-        if 1 < sum(isinstance(node, Loop) for node in block) and len(block) <= _MANY:
+        if sum(isinstance(node, Loop) for node in block) > 1 and len(block) <= _MANY:
             block = self._fused(block, outer)
         nodes: list[Node] = []
         for node in block:
@@ -61,7 +61,9 @@ class _Fusion:
         uses = [touched(node, self.buffers) for node in block]
         after = self._dependences(uses, outer)
         groups = {
-            n: _Group((n,), node, _direction(node, self.buffers, outer)) if isinstance(node, Loop) else _Group((n,), None, None)
+            n: _Group((n,), node, _direction(node, self.buffers, outer))
+            if isinstance(node, Loop)
+            else _Group((n,), None, None)
             for n, node in enumerate(block)
         }
         owner = list(range(len(block)))
@@ -79,7 +81,7 @@ class _Fusion:
                     break
         return self._ordered(groups, owner, after, block)
 
-    # --- what depends on what ----------------------------------------------------------------------
+    # --- what depends on what --------------------------------------------------------------------
 
     def _dependences(self, uses: list[dict[str, list[Use]]], outer: Ranges) -> list[set[int]]:
         """Return for each node the later nodes that must stay after it."""
@@ -92,12 +94,19 @@ class _Fusion:
         for root, nodes in holders.items():
             for at, first in enumerate(nodes):
                 for second in nodes[at + 1 :]:
-                    if second not in after[first] and _meet(meeting, uses[first][root], uses[second][root]):
+                    if second not in after[first] and _meet(
+                        meeting, uses[first][root], uses[second][root]
+                    ):
                         after[first].add(second)
         return after
 
     def _path_between(
-        self, a: _Group, b: _Group, owner: list[int], groups: dict[int, _Group], after: list[set[int]]
+        self,
+        a: _Group,
+        b: _Group,
+        owner: list[int],
+        groups: dict[int, _Group],
+        after: list[set[int]],
     ) -> bool:
         """Whether a node outside the two has to stand between them."""
         own = {owner[a.members[0]], owner[b.members[0]]}
@@ -138,7 +147,7 @@ class _Fusion:
         assert len(nodes) == len(groups), "fusing made a cycle"
         return tuple(nodes)
 
-    # --- two loops into one ------------------------------------------------------------------------
+    # --- two loops into one ----------------------------------------------------------------------
 
     def _merge(
         self, a: _Group, b: _Group, uses: list[dict[str, list[Use]]], block: Block, outer: Ranges
@@ -180,7 +189,9 @@ class _Fusion:
                     for use in uses[m][root]:
                         for other in uses[n][root]:
                             if meeting.order_matters(use, other):
-                                found = meeting.distances(use, other, first.index, second.index, span)
+                                found = meeting.distances(
+                                    use, other, first.index, second.index, span
+                                )
                                 if found is not None:
                                     low, high = min(low, found[0]), max(high, found[1])
         return low, high
@@ -198,7 +209,7 @@ def _meet(meeting: Meeting, first: list[Use], second: list[Use]) -> bool:
     )
 
 
-# --- fills -----------------------------------------------------------------------------------------
+# --- fills ---------------------------------------------------------------------------------------
 
 
 def sink_fills(program: Program) -> Program:
@@ -226,11 +237,13 @@ def _fill_target(node: Node) -> Ref | None:
 
 def _sink(program: Program, node: Node, nodes: list[Node], at: int) -> list[Node] | None:
     target = _fill_target(node)
-    if target is None or not isinstance(node, Loop) or program.buffers[target.buffer].kind == "output":
+    if target is None or not isinstance(node, Loop):
         return None
     if not target.index or target.index[0] != Affine.index(node.index):
         return None
-    users = [n for n in range(at + 1, len(nodes)) if target.buffer in touched(nodes[n], program.buffers)]
+    users = [
+        n for n in range(at + 1, len(nodes)) if target.buffer in touched(nodes[n], program.buffers)
+    ]
     loops = [n for n in users if isinstance(nodes[n], Loop)]
     if not loops:
         return None
@@ -247,12 +260,20 @@ def _sink(program: Program, node: Node, nodes: list[Node], at: int) -> list[Node
         for use in touched(nodes[n], program.buffers)[target.buffer]:
             if use.ref.index[0].terms or use.ref.index[0].constant in moved:
                 return None
-    first = [substitute(child, {node.index: Affine(step, ((loop.index, 1),))}) for child in node.body]
+    first = [
+        substitute(child, {node.index: Affine(step, ((loop.index, 1),))}) for child in node.body
+    ]
     rest = [n for n in range(size) if n not in moved]
     peeled = [substitute(child, {node.index: Affine(n)}) for n in rest for child in node.body]
     body = (*(_fresh(child, loop.index) for child in first), *loop.body)
     peeled = [_fresh(child, f"{n}") for n, child in enumerate(peeled)]
-    return [*nodes[:at], *peeled, *nodes[at + 1 : place], loop._replace(body=body), *nodes[place + 1 :]]
+    return [
+        *nodes[:at],
+        *peeled,
+        *nodes[at + 1 : place],
+        loop._replace(body=body),
+        *nodes[place + 1 :],
+    ]
 
 
 def _steps(loop: Loop, name: str, program: Program) -> set[int] | None:
@@ -268,5 +289,8 @@ def _steps(loop: Loop, name: str, program: Program) -> set[int] | None:
 def _fresh(node: Node, suffix: str) -> Node:
     if not isinstance(node, Loop):
         return node
-    body = tuple(substitute(_fresh(child, suffix), {node.index: Affine.index(f"{node.index}_{suffix}")}) for child in node.body)
+    body = tuple(
+        substitute(_fresh(child, suffix), {node.index: Affine.index(f"{node.index}_{suffix}")})
+        for child in node.body
+    )
     return Loop(f"{node.index}_{suffix}", node.extent, body, node.backward)

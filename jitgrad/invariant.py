@@ -33,7 +33,9 @@ def _is_invariant(program: Program, known: dict[str, Definition], name: str) -> 
             continue
         if index in operand.indices() or not _is_outside(program, known, operand, loops):
             return False
-        for position, extent in zip(operand.index, program.buffers[operand.buffer].shape, strict=True):
+        for position, extent in zip(
+            operand.index, program.buffers[operand.buffer].shape, strict=True
+        ):
             low, high = bounds(position, outer)
             if low < 0 or high >= extent:
                 return False
@@ -78,5 +80,3 @@ def _lifted(program: Program, definition: Definition) -> Program:
 
     result = change(program.result) if isinstance(program.result, Ref) else program.result
     return program._replace(buffers=buffers, body=visit(program.body), result=result)
-
-

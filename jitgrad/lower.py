@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jitgrad.chains import RunningSum, running_sums
 from jitgrad.program import (
     Accumulate,
     Affine,
@@ -24,13 +25,13 @@ from jitgrad.program import (
     Operand,
     Program,
     Ref,
+    substitute,
 )
-from jitgrad.chains import RunningSum, running_sums
 from jitgrad.resolve import Carried, Element, Fitted, Ints, Leaf, Place, Resolver
 from jitgrad.roll import CONST, NONE, Instances, Item, Repeat, Statement, instances, roll
-from jitgrad.tape import CONSTANT, NOTHING, SHIFT, Input, Shape, Symbol, Tape, Traced, contiguous
-
-_SPLIT_RUNS = 6  # a loop is cut where its operands change, unless that makes more pieces
+from jitgrad.split import MisfitError, kinds_of, split
+from jitgrad.tape import Input, Symbol, Tape
+from jitgrad.traced import CONSTANT, NOTHING, SHIFT, Shape, Traced, contiguous
 
 
 class Columns(NamedTuple):
@@ -68,15 +69,6 @@ def rolled(cols: Columns) -> tuple[Item, ...]:
     return roll(cols.symbols, codes, cols.sites, gathers=True)
 
 
-class Misfit(Exception):
-    """An operand of a statement that no affine position fits."""
-
-    def __init__(self, leaf: Leaf, codes: Ints) -> None:
-        super().__init__(leaf.number)
-        self.leaf = leaf
-        self.codes = codes
-
-
 def lower(tape: Tape, tree: tuple[Item, ...], cols: Columns, outputs: Sequence[Traced]) -> Program:
     """Lower a rolled tape.
 
@@ -100,8 +92,8 @@ def lower(tape: Tape, tree: tuple[Item, ...], cols: Columns, outputs: Sequence[T
     while True:
         try:
             return _Lowering(tape, tree, cols).program(outputs)
-        except Misfit as misfit:
-            tree = _split(tree, misfit)
+        except MisfitError as misfit:
+            tree = split(tree, misfit)
 
 
 class _Lowering:
@@ -126,7 +118,10 @@ class _Lowering:
         self._reductions(outputs)
         for leaf in self.leaves:
             self._fit_leaf(leaf)
-        started = [(total, self._fit(total.owner, *rest)) for total, *rest in self.sums]
+        started = [
+            (total, self._fit(total.owner, codes, strides, place))
+            for total, codes, strides, place in self.sums
+        ]
         results = [self._output(output) for output in outputs]
         self._declare(outputs)
         starts: dict[str, list[Node]] = {}
@@ -136,9 +131,12 @@ class _Lowering:
             loop = total.owner.loops[total.kept]
             starts.setdefault(loop, []).append(self._first(total, source))
         body = self._block(self.tree, (), iter(self.leaves), starts, [0])
-        tail = [self._store(number, found, output) for number, (found, output) in enumerate(zip(results[1:], outputs[1:], strict=True))]
-        for leaf in self.flat:
-            self._flatten(self.leaves[leaf])
+        tail = [
+            self._store(number, found, output)
+            for number, (found, output) in enumerate(zip(results[1:], outputs[1:], strict=True))
+        ]
+        for number in sorted(self.flat):
+            self._flatten(self.leaves[number])
         result = self._operand(results[0])
         sites = tuple(sorted(self.used, key=lambda place: self.used[place]))
         return Program(self.buffers, (*body, *tail), result, self.resolver.tables, sites)
@@ -171,7 +169,8 @@ class _Lowering:
     def _fit(self, leaf: Leaf, codes: Ints, strides: Shape, place: Place) -> Fitted:
         found = self.resolver.resolve(codes, strides, place)
         if found is None:
-            raise Misfit(leaf, codes)
+            kinds = kinds_of(codes, self.resolver.leaf_of, CONSTANT, SHIFT)
+            raise MisfitError(leaf, kinds, place.indices)
         return found
 
     # --- buffers and references ------------------------------------------------------------------
@@ -184,19 +183,26 @@ class _Lowering:
                 self.resolver.tables[name] = given.data
         for name in sorted(self.resolver.flat_inputs):
             self.buffers[f"{name}_flat"] = self.buffers[name]._replace(
-                shape=(int(np.prod(self.buffers[name].shape)),), kind="input", views=name, label=f"{self.buffers[name].label}_flat"
+                shape=(int(np.prod(self.buffers[name].shape)),),
+                kind="input",
+                views=name,
+                label=f"{self.buffers[name].label}_flat",
             )
         for number, output in enumerate(outputs[1:]):
             self.buffers[f"aux{number}"] = Buffer(output.dims, "output", label=f"aux{number}")
         for name, table in self.resolver.tables.items():
             if name not in self.buffers:
                 dtype = "i8" if table.dtype.kind == "i" else "f8"
-                self.buffers[name] = Buffer(table.shape, "table", dtype, label="constants" if dtype == "f8" else "positions")
+                self.buffers[name] = Buffer(
+                    table.shape, "table", dtype, label="constants" if dtype == "f8" else "positions"
+                )
         for leaf in self.leaves:
             if leaf.symbol.op != "put" and leaf.owner is leaf:
                 room = tuple(n + s for n, s in zip(leaf.box, leaf.shifts, strict=False))
                 label = self.tape.place(leaf.site)[2]
-                self.buffers[f"v{leaf.number}"] = Buffer((*room, *leaf.result_dims), "temporary", label=label)
+                self.buffers[f"v{leaf.number}"] = Buffer(
+                    (*room, *leaf.result_dims), "temporary", label=label
+                )
 
     def _flatten(self, leaf: Leaf) -> None:
         room = tuple(n + s for n, s in zip(leaf.box, leaf.shifts, strict=False))
@@ -220,15 +226,25 @@ class _Lowering:
             assert isinstance(target, Ref)
             return target
         outer = tuple(
-            Affine(shift, ((loop, 1),)) for loop, shift in zip(leaf.loops[: leaf.depth], leaf.shifts, strict=False)
+            Affine(shift, ((loop, 1),))
+            for loop, shift in zip(leaf.loops[: leaf.depth], leaf.shifts, strict=False)
         )
-        kept = [d for d in range(len(leaf.inner)) if leaf.symbol.op != "sum" or d not in leaf.symbol.axes]
+        kept = [
+            d
+            for d in range(len(leaf.inner))
+            if leaf.symbol.op != "sum" or d not in leaf.symbol.axes
+        ]
         return Ref(f"v{leaf.owner.number}", (*outer, *(Affine.index(leaf.inner[d]) for d in kept)))
 
     # --- nodes -----------------------------------------------------------------------------------
 
     def _block(
-        self, tree: Sequence[Item], path: tuple[str, ...], leaves: Any, starts: dict[str, list[Node]], count: list[int]
+        self,
+        tree: Sequence[Item],
+        path: tuple[str, ...],
+        leaves: Any,
+        starts: dict[str, list[Node]],
+        count: list[int],
     ) -> Block:
         nodes: list[Node] = []
         for item in tree:
@@ -244,7 +260,11 @@ class _Lowering:
         return tuple(nodes)
 
     def _statement(self, leaf: Leaf) -> list[Node]:
-        op, target, site = leaf.symbol.op, self._target(leaf) if leaf.symbol.op != "alloc" else Ref(""), self._site(leaf)
+        op, target, site = (
+            leaf.symbol.op,
+            self._target(leaf) if leaf.symbol.op != "alloc" else Ref(""),
+            self._site(leaf),
+        )
         if op == "alloc":
             return []
         every = list(zip(leaf.inner, leaf.symbol.shape, strict=True))
@@ -258,7 +278,9 @@ class _Lowering:
             return [nest(every, *self._add(leaf, target, site))]
         if op == "gather":
             return [nest(every, Assign(target, "copy", (self._picked(leaf),), site))]
-        operands = [self._operand(self.fitted[leaf.number, slot]) for slot in range(len(leaf.codes))]
+        operands = [
+            self._operand(self.fitted[leaf.number, slot]) for slot in range(len(leaf.codes))
+        ]
         if op == "put":
             return [nest(every, Assign(target, "copy", (operands[1],), site))]
         return [nest(every, Assign(target, op, tuple(operands), site))]
@@ -270,19 +292,25 @@ class _Lowering:
         if leaf.symbol.op == "add":
             return [Accumulate(target, value, site)]
         name = f"v{leaf.number}_minus"
-        dims = zip((*leaf.loops, *leaf.inner), (*_box(leaf.indices), *leaf.symbol.shape), strict=True)
+        dims = zip(
+            (*leaf.loops, *leaf.inner), (*_box(leaf.indices), *leaf.symbol.shape), strict=True
+        )
         names, extents = zip(*dims, strict=True)
         self.buffers[name] = Buffer(tuple(extents), "temporary")
         minus = Ref(name, tuple(Affine.index(index) for index in names))
         return [Assign(minus, "neg", (value,), site), Accumulate(target, minus, site)]
 
     def _picked(self, leaf: Leaf) -> Ref:
-        """The element that a gather reads: a base plus a stride times an element of the index array."""
+        """The element that a gather reads: a base plus a stride times an element of the indices."""
         source, index = (self._operand(self.fitted[leaf.number, slot]) for slot in range(2))
         assert isinstance(source, Ref) and isinstance(index, Ref)
         base = self.buffers[source.buffer]
         stride, strides = leaf.symbol.axes[0], contiguous(base.shape)
-        axis = next(d for d, s in enumerate(strides) if base.shape[d] > 1 and stride % s == 0 or d == len(strides) - 1)
+        axis = next(
+            d
+            for d, s in enumerate(strides)
+            if (base.shape[d] > 1 and stride % s == 0) or d == len(strides) - 1
+        )
         moved = list(source.index)
         moved[axis] = moved[axis].plus(Affine(0, ((index, stride // strides[axis]),)))
         return Ref(source.buffer, tuple(moved))
@@ -300,9 +328,16 @@ class _Lowering:
     def _loops_after(self, carried: Carried) -> list[tuple[str, Affine]]:
         """The loops inside the carrying one, in which the first elements vary."""
         extents = self._extents()
-        path, extent_of = extents[carried.loop][0], {name: extent for name, (_, extent) in extents.items()}
+        path, extent_of = (
+            extents[carried.loop][0],
+            {name: extent for name, (_, extent) in extents.items()},
+        )
         at = {carried.loop: Affine(0)}
-        return [(name, extent_of[name].substitute(at)) for name in carried.place.loops if name not in path]
+        return [
+            (name, extent_of[name].substitute(at))
+            for name in carried.place.loops
+            if name not in path
+        ]
 
     def _extents(self) -> dict[str, tuple[tuple[str, ...], Affine]]:
         found: dict[str, tuple[tuple[str, ...], Affine]] = {}
@@ -311,7 +346,10 @@ class _Lowering:
             for item in tree:
                 if isinstance(item, Repeat):
                     name = f"r{len(found)}"
-                    found[name] = path, Affine.of(item.extent[0], dict(zip(path, item.extent[1:], strict=True)))
+                    found[name] = (
+                        path,
+                        Affine.of(item.extent[0], dict(zip(path, item.extent[1:], strict=True))),
+                    )
                     visit(item.body, (*path, name))
 
         visit(self.tree, ())
@@ -321,7 +359,9 @@ class _Lowering:
         """What a running sum starts from."""
         leaf = total.links[0].leaf
         assign = Assign(self._target(leaf), "copy", (self._operand(source),), self._site(leaf))
-        return _renamed(nest(list(zip(leaf.inner, leaf.symbol.shape, strict=True)), assign), "_start")
+        return _renamed(
+            nest(list(zip(leaf.inner, leaf.symbol.shape, strict=True)), assign), "_start"
+        )
 
     def _output(self, output: Traced) -> Fitted:
         inner = tuple(f"o{axis}" for axis in range(len(output.dims)))
@@ -337,7 +377,9 @@ class _Lowering:
     def _store(self, number: int, found: Fitted, output: Traced) -> Node:
         inner = [(f"o{axis}", extent) for axis, extent in enumerate(output.dims)]
         target = Ref(f"aux{number}", tuple(Affine.index(name) for name, _ in inner))
-        return _renamed(nest(inner, Assign(target, "copy", (self._operand(found),), -1)), f"_{number}")
+        return _renamed(
+            nest(inner, Assign(target, "copy", (self._operand(found),), -1)), f"_{number}"
+        )
 
     def _site(self, leaf: Leaf) -> int:
         return self.used.setdefault(self.tape.place(leaf.site), len(self.used))
@@ -368,67 +410,14 @@ def _renamed(node: Node, suffix: str) -> Node:
     """Give the loops of a copied nest names of their own."""
     if not isinstance(node, Loop):
         return node
-    from jitgrad.program import substitute
-
     inner = tuple(_renamed(child, suffix) for child in node.body)
     changed = Loop(node.index + suffix, node.extent, inner, node.backward)
-    body = tuple(substitute(child, {node.index: Affine.index(node.index + suffix)}) for child in inner)
+    body = tuple(
+        substitute(child, {node.index: Affine.index(node.index + suffix)}) for child in inner
+    )
     return changed._replace(body=body)
 
 
 def input_names(inputs: Sequence[Input]) -> list[str]:
     """Return a buffer name for each input of a tape."""
     return [f"in{number}" for number in range(len(inputs))]
-
-
-# --- splitting a loop whose operands do not fit ----------------------------------------------------
-
-
-def _split(tree: tuple[Item, ...], misfit: Misfit) -> tuple[Item, ...]:
-    """Cut the innermost loop around a statement where what it reads changes."""
-    leaf = misfit.leaf
-    steps = leaf.indices[:, -1]
-    kinds = np.where(misfit.codes <= CONSTANT, CONSTANT, misfit.codes >> SHIFT) if len(misfit.codes) == len(steps) else steps
-    count = int(steps.max()) + 1
-    first = np.array([kinds[np.argmax(steps == step)] for step in range(count)])
-    negative = first < 0
-    cuts = [step for step in range(1, count) if negative[step] != negative[step - 1]]
-    if not cuts or len(cuts) >= _SPLIT_RUNS:
-        cuts = list(range(1, count))
-    target = int(leaf.loops[-1][1:])
-    return _cut(tree, target, cuts, [0])
-
-
-def _cut(tree: Sequence[Item], target: int, cuts: list[int], count: list[int]) -> tuple[Item, ...]:
-    result: list[Item] = []
-    for item in tree:
-        if not isinstance(item, Repeat):
-            result.append(item)
-            continue
-        number = count[0]
-        count[0] += 1
-        body = _cut(item.body, target, cuts, count)
-        if number != target:
-            result.append(item._replace(body=body))
-        elif any(item.extent[1:]):
-            raise NotImplementedError("splitting a loop whose extent varies")
-        else:
-            ends = [0, *cuts, item.extent[0]]
-            for low, high in zip(ends, ends[1:], strict=False):
-                result.extend(_piece(item, body, high - low))
-    return tuple(result)
-
-
-def _piece(loop: Repeat, body: tuple[Item, ...], extent: int) -> tuple[Item, ...]:
-    if extent > 1:
-        return (loop._replace(extent=(extent, *loop.extent[1:]), body=body),)
-    depth = len(loop.extent) - 1
-    return tuple(_drop_index(item, depth) for item in body) if extent else ()
-
-
-def _drop_index(item: Item, depth: int) -> Item:
-    """Take one enclosing loop out of the extents below it."""
-    if not isinstance(item, Repeat):
-        return item
-    extent = (*item.extent[: 1 + depth], *item.extent[2 + depth :])
-    return Repeat(extent, tuple(_drop_index(child, depth) for child in item.body))

@@ -31,19 +31,19 @@ from jitgrad.ops import OPS
 
 
 class Affine(NamedTuple):
-    """``constant + sum(coefficient * atom)``; an atom is a loop index or an element of an int buffer."""
+    """``constant + sum(coefficient * atom)``: an atom is an index or an int element."""
 
     constant: int = 0
     terms: tuple[tuple[Any, int], ...] = ()
 
     @staticmethod
-    def index(name: str) -> Affine:
+    def index(name: str) -> Affine:  # type: ignore[override]
         """The loop index itself."""
         return Affine(0, ((name, 1),))
 
     @staticmethod
     def of(constant: int, terms: Mapping[Any, int]) -> Affine:
-        """Build from a mapping, dropping zero coefficients; the order of terms is kept canonical."""
+        """Build from a mapping: zero coefficients are dropped, terms are sorted."""
         kept = [(atom, int(c)) for atom, c in terms.items() if c]
         return Affine(int(constant), tuple(sorted(kept, key=lambda term: str(term[0]))))
 
@@ -90,7 +90,7 @@ class Ref(NamedTuple):
     """One element of a buffer."""
 
     buffer: str
-    index: tuple[Affine, ...] = ()
+    index: tuple[Affine, ...] = ()  # type: ignore[assignment]
 
     def substitute(self, values: Mapping[str, Affine]) -> Ref:
         """Replace loop indices in the position."""
@@ -98,7 +98,9 @@ class Ref(NamedTuple):
 
     def indices(self) -> set[str]:
         """Return the loop indices that the position depends on."""
-        return set().union(*(position.indices() for position in self.index)) if self.index else set()
+        return (
+            set().union(*(position.indices() for position in self.index)) if self.index else set()
+        )
 
 
 Operand: TypeAlias = Ref | float
@@ -124,7 +126,7 @@ class Accumulate(NamedTuple):
 class Loop(NamedTuple):
     """``body`` for each ``index`` in ``range(extent)``, from the last to the first if backward."""
 
-    index: str
+    index: str  # type: ignore[assignment]
     extent: Affine
     body: tuple[Any, ...]
     backward: bool = False
@@ -238,7 +240,9 @@ def map_refs(node: Node, change: Callable[[Ref], Ref]) -> Node:
         return change(value) if isinstance(value, Ref) else value
 
     if isinstance(node, Assign):
-        return node._replace(target=change(node.target), operands=tuple(map(operand, node.operands)))
+        return node._replace(
+            target=change(node.target), operands=tuple(map(operand, node.operands))
+        )
     if isinstance(node, Accumulate):
         return node._replace(target=change(node.target), value=operand(node.value))
     return node._replace(body=tuple(map_refs(child, change) for child in node.body))
@@ -322,7 +326,7 @@ def _verify_block(program: Program, block: Block, ranges: dict[str, tuple[int, i
     for node in block:
         if isinstance(node, Loop):
             assert node.index not in ranges, f"{node.index} is bound twice"
-            low, high = bounds(node.extent, ranges)
+            _, high = bounds(node.extent, ranges)
             inner = {**ranges, node.index: (0, max(high - 1, 0))}
             if high > 0:
                 _verify_block(program, node.body, inner)

@@ -12,8 +12,8 @@ from jitgrad.program import Assign, Block, Buffer, Loop, Node, Operand, Program,
 from jitgrad.simplify import Definitions, definitions, instance, map_operands
 
 CHEAP = frozenset(
-    "add sub mul neg copy abs relu where maximum minimum lt le gt ge eq ne "
-    "logical_and logical_or logical_not".split()
+    {"add", "sub", "mul", "neg", "copy", "abs", "relu", "where", "maximum", "minimum"}
+    | {"lt", "le", "gt", "ge", "eq", "ne", "logical_and", "logical_or", "logical_not"}
 )
 LONGEST = 100  # ops that one value may take
 

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from jitgrad.program import Affine, Ref
-from jitgrad.tape import CONSTANT, LOW, SHIFT, Shape, Symbol, contiguous
+from jitgrad.tape import Symbol
+from jitgrad.traced import CONSTANT, LOW, SHIFT, Shape, contiguous
 
 Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 MAX_SHIFT = 4  # how far back a carried operand may reach
@@ -126,14 +127,21 @@ def fit(values: Ints, indices: Ints) -> tuple[int, tuple[int, ...]] | None:
     if not depth or (values == values[0]).all():
         return (int(values[0]), (0,) * depth) if (values == values[0]).all() else None
     count = len(values)
-    rows = np.unique(np.r_[0 : min(count, 16), np.linspace(0, count - 1, 48).astype(np.int64), _steps(indices)])
+    rows = np.unique(
+        np.r_[0 : min(count, 16), np.linspace(0, count - 1, 48).astype(np.int64), _steps(indices)]
+    )
     design = np.column_stack([np.ones(len(rows)), indices[rows]])
     varying = np.ptp(design, axis=0) > 0
     varying[0] = True
     solution = np.zeros(depth + 1)
-    solution[varying] = np.linalg.lstsq(design[:, varying], values[rows].astype(float), rcond=None)[0]
+    solution[varying] = np.linalg.lstsq(design[:, varying], values[rows].astype(float), rcond=None)[
+        0
+    ]
     whole = np.rint(solution).astype(np.int64)
-    if np.abs(solution - whole).max() > 0.01 or not (indices @ whole[1:] + whole[0] == values).all():
+    if (
+        np.abs(solution - whole).max() > 0.01
+        or not (indices @ whole[1:] + whole[0] == values).all()
+    ):
         return None
     return int(whole[0]), tuple(int(c) for c in whole[1:])
 
@@ -159,7 +167,9 @@ def delinearise(position: Affine, dims: Shape, place: Place) -> tuple[Affine, ..
     strides = contiguous(dims)
     parts: list[dict[Any, int]] = [{} for _ in dims]
     for atom, c in position.terms:
-        axis = next((d for d, s in enumerate(strides) if dims[d] > 1 and c % s == 0 and abs(c) >= s), None)
+        axis = next(
+            (d for d, s in enumerate(strides) if dims[d] > 1 and c % s == 0 and abs(c) >= s), None
+        )
         if axis is None:
             return None
         parts[axis][atom] = c // strides[axis]
@@ -232,7 +242,7 @@ class Resolver:
         low, high = int(codes.min()), int(codes.max())
         if high <= CONSTANT:
             return self._constants(CONSTANT - codes, place)
-        inner = Affine.of(0, {name: s for name, s in zip(place.inner, strides, strict=True)})
+        inner = Affine.of(0, dict(zip(place.inner, strides, strict=True)))
         if low >= 0:
             return self._results(codes, inner, place)
         if low > CONSTANT and low >> SHIFT == high >> SHIFT:
@@ -255,7 +265,9 @@ class Resolver:
         table = _spread_over(values, place.indices[:, axes])
         assert table is not None
         for name, known in self.tables.items():
-            if known.dtype == table.dtype and np.array_equal(known, table, equal_nan=table.dtype.kind == "f"):
+            if known.dtype == table.dtype and np.array_equal(
+                known, table, equal_nan=table.dtype.kind == "f"
+            ):
                 return Ref(name, tuple(Affine.index(place.loops[d]) for d in axes))
         name = f"table{len(self.tables)}"
         self.tables[name] = table
@@ -265,11 +277,12 @@ class Resolver:
         name, shape = self.inputs[number]
         found = fit(offsets, place.indices)
         if found is None:
-            at = self._table(offsets, place)
-            self.flat_inputs.add(name)
-            return Ref(f"{name}_flat", (inner.plus(Affine(0, ((at, 1),))),))
-        position = affine(*found, place.loops).plus(inner)
-        index = delinearise(position, shape, place)
+            position = inner.plus(Affine(0, ((self._table(offsets, place), 1),)))
+        else:
+            position = affine(*found, place.loops).plus(inner)
+        index = (position,) if len(shape) == 1 else None
+        if found is not None and index is None:
+            index = delinearise(position, shape, place)
         if index is not None:
             return Ref(name, index)
         self.flat_inputs.add(name)
@@ -308,7 +321,11 @@ class Resolver:
                 if not later.any():
                     break
                 rest = place._replace(indices=place.indices[later])
-                element = self._uniform(codes[later], strides, rest) if (codes[later] >= 0).all() else None
+                element = (
+                    self._uniform(codes[later], strides, rest)
+                    if (codes[later] >= 0).all()
+                    else None
+                )
                 if isinstance(element, Element) and self._reaches_back(element, place, axis, reach):
                     if self._start(element, codes, strides, place, axis, reach):
                         return element
@@ -351,7 +368,11 @@ class Resolver:
     def _claim(self, target: Element, codes: Ints, strides: Shape, place: Place) -> bool | None:
         """Note which code each new element starts from: True if new, None on a conflict."""
         steps = [np.arange(n) for n in place.dims]
-        grid = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, len(steps)) if steps else np.zeros((1, 0), dtype=np.int64)
+        grid = (
+            np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, len(steps))
+            if steps
+            else np.zeros((1, 0), dtype=np.int64)
+        )
         if len(grid) * len(codes) > 1_000_000:
             return None
         fresh = False
@@ -359,7 +380,11 @@ class Resolver:
             at = dict(zip(place.loops, row.tolist(), strict=True))
             for cell in grid.tolist():
                 at.update(zip(place.inner, cell, strict=True))
-                key = (target.leaf.number, target.flat, *(self._value(p, at) for p in (*target.outer, *target.inner)))
+                key = (
+                    target.leaf.number,
+                    target.flat,
+                    *(self._value(p, at) for p in (*target.outer, *target.inner)),
+                )
                 source = code + sum(s * c for s, c in zip(strides, cell, strict=True))
                 if code <= CONSTANT:
                     source = float(self.constants[CONSTANT - code]).hex()
@@ -383,7 +408,11 @@ def _spread_over(values: np.ndarray[Any, Any], indices: Ints) -> np.ndarray[Any,
     """Return values as an array over the indices, or None if they depend on something else."""
     shape = tuple(int(n) + 1 for n in indices.max(axis=0)) if indices.shape[1] else ()
     table = np.zeros(math.prod(shape), dtype=values.dtype)
-    flat = indices @ np.array(contiguous(shape), dtype=np.int64) if shape else np.zeros(len(values), dtype=np.int64)
+    flat = (
+        indices @ np.array(contiguous(shape), dtype=np.int64)
+        if shape
+        else np.zeros(len(values), dtype=np.int64)
+    )
     table[flat] = values
     same = (table[flat] == values) | ((table[flat] != table[flat]) & (values != values))
     return table.reshape(shape) if same.all() else None

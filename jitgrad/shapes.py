@@ -7,6 +7,7 @@ else touches them: they are a matrix with rows of 17, and the reader sees ``para
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 from jitgrad.depend import ranges_of, uses
@@ -51,13 +52,17 @@ def natural_shapes(program: Program, name: str) -> Program:
         moved = {span.ref: _index(span, part, shape) for span in inside}
         if all(index is not None for index in moved.values()):
             base = buffers[name]
-            buffers[view] = Buffer(shape, base.kind, base.dtype, name, part.low, f"{base.label}{number}")
+            buffers[view] = Buffer(
+                shape, base.kind, base.dtype, name, part.low, f"{base.label}{number}"
+            )
             views |= {ref: Ref(view, index) for ref, index in moved.items() if index is not None}
 
     def change(ref: Ref) -> Ref:
         return views.get(ref, ref)
 
-    return program._replace(buffers=buffers, body=tuple(map_refs(node, change) for node in program.body))
+    return program._replace(
+        buffers=buffers, body=tuple(map_refs(node, change) for node in program.body)
+    )
 
 
 def _spans(program: Program, name: str) -> list[_Span]:
@@ -94,7 +99,7 @@ def _part(group: list[_Span]) -> _Part | None:
         return None
     strides = {abs(c) for span in group for _, c in span.ref.index[0].terms} | {1}
     ordered = tuple(sorted(strides, reverse=True))
-    whole = all(a % b == 0 for a, b in zip(ordered, ordered[1:], strict=False))
+    whole = all(a % b == 0 for a, b in itertools.pairwise(ordered))
     low, high = min(span.low for span in group), max(span.high for span in group)
     return _Part(low, high, ordered) if whole else None
 

@@ -69,7 +69,9 @@ def spec_of(leaf: Any, differentiated: bool, name: str) -> Spec:
     """
     if isinstance(leaf, Value):
         return Spec("values", leaf.shape) if leaf.shape else Spec("value")
-    if isinstance(leaf, float | np.floating) or differentiated and isinstance(leaf, int | np.integer) and not isinstance(leaf, bool):
+    if isinstance(leaf, float | np.floating) or (
+        differentiated and isinstance(leaf, int | np.integer) and not isinstance(leaf, bool)
+    ):
         return Spec("number")
     if isinstance(leaf, np.ndarray):
         return _array_spec(leaf, differentiated, name)
@@ -108,7 +110,7 @@ def prepared(leaf: Any, spec: Spec) -> Any:
     return np.require(leaf, dtype, "CAW").reshape(spec.shape)
 
 
-# --- what a function names outside itself ----------------------------------------------------------
+# --- what a function names outside itself --------------------------------------------------------
 
 
 class Outside(NamedTuple):
@@ -145,7 +147,9 @@ def holds_data(thing: Any) -> bool:
     if not isinstance(thing, list | tuple | dict) or not thing:
         return False
     leaves = optree.tree_leaves(thing, none_is_leaf=True)
-    return len(leaves) <= 10_000 and all(isinstance(leaf, float | int | np.ndarray | np.number) for leaf in leaves)
+    return len(leaves) <= 10_000 and all(
+        isinstance(leaf, float | int | np.ndarray | np.number) for leaf in leaves
+    )
 
 
 def rebuilt(
@@ -161,7 +165,11 @@ def rebuilt(
         for cell in function.__closure__ or ()
     )
     made = types.FunctionType(
-        function.__code__, {**function.__globals__, **by_name}, function.__name__, function.__defaults__, closure
+        function.__code__,
+        {**function.__globals__, **by_name},
+        function.__name__,
+        function.__defaults__,
+        closure,
     )
     made.__kwdefaults__ = function.__kwdefaults__
     return made
@@ -177,7 +185,10 @@ def argument_names(function: Callable[..., Any], count: int) -> list[str]:
     for parameter in parameters:
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             names += [f"{parameter.name}{n}" for n in range(count - len(names))]
-        elif parameter.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
+        elif parameter.kind in (
+            inspect.Parameter.POSITIONAL_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        ):
             names.append(parameter.name)
     return (names + [f"arg{n}" for n in range(len(names), count)])[:count]
 

@@ -74,7 +74,7 @@ def plain(program: Program) -> Program:
     return program._replace(body=tuple(map(visit, program.body)))
 
 
-# --- definitions -----------------------------------------------------------------------------------
+# --- definitions ---------------------------------------------------------------------------------
 
 
 class Definition(NamedTuple):
@@ -87,7 +87,9 @@ class Definition(NamedTuple):
 Definitions: TypeAlias = dict[str, Definition]
 
 
-def written(block: Block, loops: tuple[Loop, ...] = ()) -> list[tuple[Assign | Accumulate, tuple[Loop, ...]]]:
+def written(
+    block: Block, loops: tuple[Loop, ...] = ()
+) -> list[tuple[Assign | Accumulate, tuple[Loop, ...]]]:
     """List the statements of a block with the loops around them."""
     found: list[tuple[Assign | Accumulate, tuple[Loop, ...]]] = []
     for node in block:
@@ -105,7 +107,11 @@ def definitions(program: Program) -> Definitions:
     for node, loops in written(program.body):
         root = storage(program.buffers, node.target.buffer)[0]
         counts[root] = counts.get(root, 0) + 1
-        if isinstance(node, Assign) and root == node.target.buffer and _invertible(node.target, loops):
+        if (
+            isinstance(node, Assign)
+            and root == node.target.buffer
+            and _invertible(node.target, loops)
+        ):
             found[root] = Definition(node, loops)
     viewed = {buffer.views for buffer in program.buffers.values()}
     return {
@@ -144,7 +150,7 @@ def instance(definition: Definition, ref: Ref) -> tuple[str, tuple[Operand, ...]
     return definition.node.op, operands
 
 
-# --- the rewrites ----------------------------------------------------------------------------------
+# --- the rewrites --------------------------------------------------------------------------------
 
 
 def flatten_loops(program: Program) -> Program:
@@ -156,7 +162,9 @@ def flatten_loops(program: Program) -> Program:
             if not isinstance(node, Loop):
                 nodes.append(node)
             elif node.extent == Affine(1):
-                nodes.extend(flat(tuple(substitute(child, {node.index: Affine(0)}) for child in node.body)))
+                nodes.extend(
+                    flat(tuple(substitute(child, {node.index: Affine(0)}) for child in node.body))
+                )
             elif node.extent != Affine(0):
                 body = flat(node.body)
                 nodes.extend([node._replace(body=body)] if body else [])
@@ -219,7 +227,9 @@ Made: TypeAlias = Callable[[Operand], "tuple[str, tuple[Operand, ...]] | None"]
 _SWAPPED = {"add", "mul"}
 
 
-def rewritten(op: str, operands: tuple[Operand, ...], made: Made) -> tuple[str, tuple[Operand, ...]]:
+def rewritten(
+    op: str, operands: tuple[Operand, ...], made: Made
+) -> tuple[str, tuple[Operand, ...]]:
     """Return an equal and simpler op."""
     if not any(isinstance(x, Ref) for x in operands):
         return "copy", (float(OPS[op].evaluate(*operands)),)
@@ -312,7 +322,7 @@ def dead(program: Program) -> Program:
                 live.add(name)
                 queue.append(name)
     body = _kept(program.body, program.buffers, live)
-    return program._replace(body=body, **_named(program, body))
+    return _named(program, body)
 
 
 def _kept(block: Block, buffers: dict[str, Buffer], live: set[str]) -> Block:
@@ -326,7 +336,8 @@ def _kept(block: Block, buffers: dict[str, Buffer], live: set[str]) -> Block:
     return tuple(nodes)
 
 
-def _named(program: Program, body: Block) -> dict[str, object]:
+def _named(program: Program, body: Block) -> Program:
+    """Keep the buffers that the body names."""
     names = {program.result.buffer} if isinstance(program.result, Ref) else set()
     for node in walk(body):
         if not isinstance(node, Loop):
@@ -336,13 +347,13 @@ def _named(program: Program, body: Block) -> dict[str, object]:
     kept = {
         name: buffer
         for name, buffer in program.buffers.items()
-        if name in names or buffer.kind in ("input", "output") and buffer.views is None
+        if name in names or (buffer.kind in ("input", "output") and buffer.views is None)
     }
     tables = {name: table for name, table in program.tables.items() if name in kept}
-    return {"buffers": kept, "tables": tables}
+    return program._replace(body=body, buffers=kept, tables=tables)
 
 
-# --- the first write -------------------------------------------------------------------------------
+# --- the first write -----------------------------------------------------------------------------
 
 
 def first_writes(program: Program) -> Program:
@@ -350,13 +361,19 @@ def first_writes(program: Program) -> Program:
     statements = written(program.body)
     by_buffer: dict[str, list[tuple[Assign | Accumulate, tuple[Loop, ...]]]] = {}
     for node, loops in statements:
-        by_buffer.setdefault(storage(program.buffers, node.target.buffer)[0], []).append((node, loops))
+        by_buffer.setdefault(storage(program.buffers, node.target.buffer)[0], []).append(
+            (node, loops)
+        )
     regions = _read_regions(program, statements)
     single = set()
     for name, found in by_buffer.items():
-        if len(found) == 2 and _is_fill(found[0][0]) and isinstance(found[1][0], Accumulate):
-            if found[1][0].target.buffer == name and _covers(program, name, *found[1], regions.get(name, [])):
-                single.add(name)
+        if len(found) != 2 or not _is_fill(found[0][0]):
+            continue
+        added, loops = found[1]
+        if not isinstance(added, Accumulate) or added.target.buffer != name:
+            continue
+        if _covers(program, name, added, loops, regions.get(name, [])):
+            single.add(name)
 
     def visit(block: Block) -> Block:
         nodes: list[Node] = []
@@ -385,7 +402,9 @@ def _read_regions(
         for ref in reads(node):
             found.setdefault(storage(program.buffers, ref.buffer)[0], []).append((ref, loops))
     if isinstance(program.result, Ref):
-        found.setdefault(storage(program.buffers, program.result.buffer)[0], []).append((program.result, ()))
+        found.setdefault(storage(program.buffers, program.result.buffer)[0], []).append(
+            (program.result, ())
+        )
     return found
 
 

@@ -41,7 +41,11 @@ class Straight:
     """
 
     def __init__(
-        self, args: tuple[Any, ...], wrt: set[int], argnums: tuple[int, ...], outside: Sequence[Outside]
+        self,
+        args: tuple[Any, ...],
+        wrt: set[int],
+        argnums: tuple[int, ...],
+        outside: Sequence[Outside],
     ) -> None:
         self.checks: list[str] = []
         self.inputs: list[str] = []
@@ -67,7 +71,11 @@ class Straight:
             parts = {key: self._visit(tree[key], f"{path}[{key!r}]") for key in sorted(tree)}
             return "{" + ", ".join(f"{key!r}: {parts[key]}" for key in tree) + "}"
         inside = [self._visit(child, f"{path}[{n}]") for n, child in enumerate(tree)]
-        return f"[{', '.join(inside)}]" if kind == "list" else f"({''.join(part + ', ' for part in inside)})"
+        return (
+            f"[{', '.join(inside)}]"
+            if kind == "list"
+            else f"({''.join(part + ', ' for part in inside)})"
+        )
 
     def _outside(self, place: Outside, number: int) -> None:
         """Read data from where the function finds it; check that anything else is still the same."""
@@ -97,7 +105,7 @@ class Straight:
         elif type(leaf) is np.ndarray and leaf.ndim and leaf.size and leaf.flags.c_contiguous:
             shape = leaf.shape
             dtype = {_F8: "f8", _I8: "i8"}.get(leaf.dtype)
-            if dtype is None or dtype == "i8" and number in self.wrt:
+            if dtype is None or (dtype == "i8" and number in self.wrt):
                 raise _Misfit
             self.checks.append(
                 f"type({name} := {path}) is ndarray and {name}.dtype is {dtype}"
@@ -117,9 +125,12 @@ class Straight:
         """Return the function's source."""
         parameters = ", ".join(f"a{n}" for n in range(arity))
         made = "\n".join(
-            f"            {name} = empty({shape})" for name, shape in zip(self.gradients, self.shapes, strict=True)
+            f"            {name} = empty({shape})"
+            for name, shape in zip(self.gradients, self.shapes, strict=True)
         )
-        returned = self.returned[0] if single else f"({''.join(part + ', ' for part in self.returned)})"
+        returned = (
+            self.returned[0] if single else f"({''.join(part + ', ' for part in self.returned)})"
+        )
         return (
             f"def straight({parameters}):\n"
             "    try:\n"
@@ -201,7 +212,13 @@ def straight_backward(
         count=len(values),
         inputs=", ".join(built.inputs),
     )
-    names = {"values": values, "aux_shapes": aux_shapes, "tracing": active, "array": array, "frombuffer": np.frombuffer}
+    names = {
+        "values": values,
+        "aux_shapes": aux_shapes,
+        "tracing": active,
+        "array": array,
+        "frombuffer": np.frombuffer,
+    }
     return _made(text.replace("kernel(, ", "kernel("), {"kernel": kernel, **names, **built.names})
 
 

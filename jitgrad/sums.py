@@ -73,12 +73,16 @@ class _Gathering:
         for place, node in enumerate(block):
             written = {use.ref.buffer for use in uses(node) if use.kind != "read"}
             touched = {use.ref.buffer for use in uses(node)}
-            own = node.target if isinstance(node, Accumulate) and self._is_local(node.target) else None
+            own = (
+                node.target
+                if isinstance(node, Accumulate) and self._is_local(node.target)
+                else None
+            )
             if own is not None and isinstance(node, Accumulate) and node.value == own:
                 own = None
             for target, run in list(open_.items()):
                 waiting = {value.buffer for value in run.values if isinstance(value, Ref)}
-                if target != own and target.buffer in touched or waiting & written:
+                if (target != own and target.buffer in touched) or waiting & written:
                     found.append((target, open_.pop(target)))
             if own is not None and isinstance(node, Accumulate):
                 run = open_.setdefault(own, _Run([], [], False))

@@ -2,22 +2,24 @@
 
 While a tape is active every operation on a `Value` appends one instruction to it. The columns of
 the tape are plain integers, so a million instructions are an ordinary input: a symbol (the op with
-its shapes and strides), up to three operand codes, and the program point of the user's code.
+its shapes and strides), up to three operand codes (see `traced`), and the program point of the
+user's code.
 
-An operand code is ``(id << 32) + offset``. A non-negative id is the tape position of an earlier
-instruction, a negative one is an input, and codes below `CONSTANT` count constants. A slice, a
-transpose or a broadcast is another offset and other strides over the same id: it costs nothing.
+>>> tape = Tape()
+>>> x = tape.add_input("x", (2, 3))
+>>> with Recording(tape):
+...     y = (2.0 * x.T).sum()
+>>> len(tape), tape.symbol_of(y)
+(2, Symbol(op='sum', shape=(3, 2), strides=((2, 1),), axes=(0, 1)))
 """
 
 from __future__ import annotations
 
-import dis
-import functools
 import math
 import numbers
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import CodeType, FrameType
 from typing import Any, NamedTuple, NoReturn
 
@@ -26,20 +28,34 @@ import numpy as np
 from jitgrad.errors import (
     ArgumentError,
     DataDependentError,
+    PositionError,
     ShapeError,
     TraceError,
     UnsupportedError,
     user_location,
 )
+from jitgrad.graph import active
 from jitgrad.ops import OPS
-from jitgrad.value import Value, active
+from jitgrad.sites import points, user_frame
+from jitgrad.traced import (
+    CONSTANT,
+    LOW,
+    NOTHING,
+    SHIFT,
+    Shape,
+    Traced,
+    contiguous,
+    expand_ellipsis,
+    insert_axis,
+    is_contiguous,
+    make,
+    normal_axes,
+    normal_order,
+    spread,
+    view,
+)
+from jitgrad.value import Value
 
-Shape = tuple[int, ...]
-
-SHIFT = 32
-LOW = (1 << SHIFT) - 1
-CONSTANT = -(1 << 61)  # constant number k has the code CONSTANT - k
-NOTHING = -(1 << 63)  # an unused operand slot
 CODE_SPAN = 1 << 20  # program points of one code object
 
 
@@ -65,94 +81,7 @@ class Input(NamedTuple):
     data: np.ndarray[Any, Any] | None = None
 
 
-SCALAR = {name: number for number, name in enumerate(OPS)}
 _SCALAR_SYMBOLS = tuple(Symbol(row.name, (), ((),) * row.arity) for row in OPS.values())
-
-
-def contiguous(shape: Shape) -> Shape:
-    """Return the strides, in elements, of a C-ordered array."""
-    strides, step = [], 1
-    for extent in reversed(shape):
-        strides.append(step)
-        step *= extent
-    return tuple(reversed(strides))
-
-
-class Traced(Value):
-    """A Value whose number is known only when the kernel runs: a strided view of a tape entry."""
-
-    __slots__ = ("code", "dims", "kind", "strides", "tape")
-    tape: Tape
-    code: int
-    dims: Shape
-    strides: Shape
-    kind: str  # "f" number, "b" truth value, "i" integer data
-
-    @property
-    def shape(self) -> Shape:
-        """The extents."""
-        return self.dims
-
-    @property
-    def ndim(self) -> int:
-        """The number of dimensions."""
-        return len(self.dims)
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return math.prod(self.dims)
-
-    @property
-    def element_type(self) -> np.dtype[Any]:
-        """NumPy's dtype of the number that will be here."""
-        return np.dtype({"f": np.float64, "b": np.bool_, "i": np.int64}[self.kind])
-
-    @property
-    def data(self) -> Any:
-        """The traced number cut off from its history (as in PyTorch)."""
-        return self.tape.detach(self)
-
-    @data.setter
-    def data(self, number: Any) -> None:
-        raise TraceError(
-            f"{user_location()}: .data of a traced Value was assigned; a traced value cannot be "
-            "changed, compute a new one instead"
-        )
-
-    @property
-    def _op(self) -> str:  # type: ignore[override]
-        return self.tape.symbol_of(self).op if self.code >= 0 else ""
-
-    @property
-    def _prev(self) -> set[Value]:
-        return set(self.tape.operands_of(self))
-
-    def __getitem__(self, index: Any) -> Traced:
-        at = index if type(index) is tuple else (index,)
-        if len(at) != len(self.dims):
-            return self.tape.getitem(self, index)
-        code = self.code
-        for step, extent, stride in zip(at, self.dims, self.strides, strict=True):
-            if type(step) is not int or not -extent <= step < extent:
-                return self.tape.getitem(self, index)
-            code += (step if step >= 0 else step + extent) * stride
-        return make(self.tape, code, (), (), self.kind)
-
-    def __repr__(self) -> str:
-        what = "x".join(map(str, self.dims)) or "scalar"
-        return f"Value(traced {what}, op={self._op!r})"
-
-
-def make(tape: Tape, code: int, dims: Shape = (), strides: Shape = (), kind: str = "f") -> Traced:
-    """Make a view of a tape entry or an input."""
-    traced: Traced = object.__new__(Traced)
-    traced.tape = tape
-    traced.code = code
-    traced.dims = dims
-    traced.strides = strides
-    traced.kind = kind
-    return traced
 
 
 class Tape:
@@ -179,6 +108,7 @@ class Tape:
         self._captured_codes: dict[int, Traced] = {}
         self._tables: dict[int, tuple[np.ndarray[Any, Any], Traced]] = {}
         self._codes: dict[int, int] = {}
+        self.indexed: dict[int, set[int]] = {}
         self.code_objects: list[CodeType] = []
 
     def __len__(self) -> int:
@@ -231,7 +161,10 @@ class Tape:
         """Make a traced Value of anything that may be an operand."""
         if type(operand) is Traced:
             if operand.tape is not self:
-                raise TraceError(f"{user_location()}: a Value of another trace was used")
+                raise TraceError(
+                    f"{user_location()}: a Value of another trace was used; its number is not "
+                    "known here. Pass it as an argument"
+                )
             return operand
         if isinstance(operand, Value):
             return self._capture(operand)
@@ -271,9 +204,12 @@ class Tape:
         if data.ndim == 0:
             return make(self, self.constant(float(data)))
         known = self._tables.get(id(data))
-        if known is not None and np.array_equal(known[1].tape.inputs[~(known[1].code >> SHIFT)].data, data):  # type: ignore[arg-type]
+        if known is not None and np.array_equal(
+            known[1].tape.inputs[~(known[1].code >> SHIFT)].data, data
+        ):  # type: ignore[arg-type]
             return known[1]
-        dtype = "i8" if data.dtype.kind in "iu" else "f8"
+        whole = data.dtype.kind in "iu" and np.can_cast(data.dtype, np.int64)
+        dtype = "i8" if whole else "f8"
         traced = self.add_input("table", data.shape, dtype, np.array(data, dtype=dtype, order="C"))
         self._tables[id(data)] = (data, traced)
         return traced
@@ -310,9 +246,7 @@ class Tape:
         """Record a matrix product as products of broadcast views, summed."""
         a, b = self.lift(a), self.lift(b)
         if not a.dims or not b.dims or a.dims[-1] != b.dims[-2 if len(b.dims) > 1 else 0]:
-            raise ShapeError(
-                f"{user_location()}: matmul of arrays of shapes {a.dims} and {b.dims}"
-            )
+            raise ShapeError(f"{user_location()}: matmul of arrays of shapes {a.dims} and {b.dims}")
         left = a if len(a.dims) == 1 else insert_axis(a, len(a.dims) - 1)
         if len(b.dims) == 1:
             right, left = b, a
@@ -342,19 +276,14 @@ class Tape:
         items = expand_ellipsis(items, len(x.dims))
         arrays = [d for d, item in enumerate(items) if isinstance(item, list | np.ndarray | Value)]
         if len(arrays) != 1 or any(item is None for item in items):
-            raise UnsupportedError(f"{user_location()}: only one integer array can index at a time")
-        axis = arrays[0] - sum(isinstance(item, int | np.integer) for item in items[: arrays[0]])
-        x, where = view(x, tuple(slice(None) if d in arrays else i for d, i in enumerate(items))), items[arrays[0]]
-        if isinstance(where, Value):
             raise UnsupportedError(
-                f"{user_location()}: indexing by a traced array; close over a constant index array"
+                f"{user_location()}: only one array can be an index at a time; write "
+                "x.ravel()[rows * x.shape[1] + columns] for x[rows, columns]"
             )
-        positions = np.asarray(where)
-        if positions.dtype == bool:
-            positions = np.flatnonzero(positions)
-        if positions.dtype.kind not in "iu" or (positions.size and not -x.dims[axis] <= positions.min() <= positions.max() < x.dims[axis]):
-            raise ShapeError(f"{user_location()}: an index array does not fit axis {axis} of {x.dims}")
-        picked = self._table(np.ascontiguousarray(positions % x.dims[axis], dtype=np.int64))
+        place = arrays[0]
+        axis = place - sum(isinstance(item, int | np.integer) for item in items[:place])
+        x = view(x, (*items[:place], slice(None), *items[place + 1 :]))
+        picked = self._positions(items[place], x.dims[axis])
         before, after = x.dims[:axis], x.dims[axis + 1 :]
         shape = (*before, *picked.dims, *after)
         hole = (0,) * len(picked.dims)
@@ -362,6 +291,42 @@ class Tape:
         over_picked = (*(0,) * axis, *picked.strides, *(0,) * len(after))
         symbol = Symbol("gather", shape, (over_x, over_picked), (x.strides[axis],))
         return self._array(symbol, shape, (x.code, picked.code))
+
+    def _positions(self, where: Any, extent: int) -> Traced:
+        """Return the integers of an index array: constants, or integers that the loss was given."""
+        if isinstance(where, Value):
+            return self._given_positions(where, extent)
+        positions = np.asarray(where)
+        if positions.dtype == bool and positions.shape == (extent,):
+            positions = np.flatnonzero(positions)
+        if positions.size == 0:
+            positions = positions.astype(np.int64)
+        if positions.dtype.kind not in "iu":
+            raise UnsupportedError(
+                f"{user_location()}: an index array of dtype {positions.dtype} and shape "
+                f"{positions.shape} on an axis of extent {extent}; expected integers, or one truth "
+                "value for each place"
+            )
+        if positions.size and not -extent <= positions.min() <= positions.max() < extent:
+            found = f"{positions.min()} to {positions.max()}"
+            raise PositionError(f"{user_location()}: indices {found} on an axis of extent {extent}")
+        return self._table(np.ascontiguousarray(positions % max(extent, 1), dtype=np.int64))
+
+    def _given_positions(self, where: Value, extent: int) -> Traced:
+        if (
+            isinstance(where, Traced)
+            and where.tape is self
+            and where.kind == "i"
+            and where.code < 0
+        ):
+            self.indexed.setdefault(~(where.code >> SHIFT), set()).add(extent)
+            return where
+        what = "a condition" if where.element_type.kind == "b" else "a computed number"
+        raise UnsupportedError(
+            f"{user_location()}: indexing by {what} that is traced: how many elements are taken, "
+            "or which, is known only when the kernel runs. Write np.where(condition, x, 0.0), or give "
+            "the integers as an argument"
+        )
 
     def reshape(self, x: Any, shape: Any) -> Traced:
         """Return a view with another shape; what is not contiguous is copied first."""
@@ -407,10 +372,30 @@ class Tape:
 
     def refuse(self, x: Any, what: str) -> NoReturn:
         """Raise the error for asking a traced Value for its number."""
+        advice = next((text for start, text in _INSTEAD.items() if what.startswith(start)), _ELSE)
         raise DataDependentError(
-            f"{user_location()}: {what} needs the number behind a traced Value, which is known only when "
-            "the compiled kernel runs; write np.where(condition, a, b) for a branch, and "
-            "np.array([...]) or np.stack([...]) to put traced values in an array"
+            f"{user_location()}: {what} needs the number behind a traced Value, which is known "
+            f"only when the compiled kernel runs; {advice}"
+        )
+
+    def is_shared(self, x: Traced) -> bool:
+        """Whether an array is an input, or does not cover the result that it is a view of."""
+        if x.code < 0:
+            return True
+        symbol = self.symbol_of(x)
+        summed = symbol.axes if symbol.op == "sum" else ()
+        size = math.prod(n for axis, n in enumerate(symbol.shape) if axis not in summed)
+        return bool(x.code & LOW) or x.size != size or not is_contiguous(x)
+
+    def close(self) -> None:
+        """End the recording: whatever is asked of its Values from now on is an error."""
+        setattr(self, "record", self._ended)  # noqa: B010 - an instance's own method
+
+    def _ended(self, *_: Any) -> NoReturn:
+        raise TraceError(
+            f"{user_location()}: a traced Value was used after its trace had ended; it holds no "
+            "number. Return what you want to see as auxiliary output: `return loss, aux` with "
+            "jitgrad.compile(has_aux=True)"
         )
 
     # --- looking back ----------------------------------------------------------------------------
@@ -429,181 +414,27 @@ class Tape:
     def place(self, site: int) -> tuple[str, int, str]:
         """Return the file, the line and the assigned variable's name of a program point."""
         code = self.code_objects[site // CODE_SPAN]
-        points = _points(code)
+        known = points(code)
         offset = site % CODE_SPAN
-        while offset not in points:  # inside the inline cache of an instruction
+        while offset not in known:  # inside the inline cache of an instruction
             offset -= 2
-        return (code.co_filename, *points[offset])
+        return (code.co_filename, *known[offset])
 
 
-@functools.lru_cache(maxsize=256)
-def _points(code: CodeType) -> dict[int, tuple[int, str]]:
-    """Map each instruction of a code object to its line and the variable its result is stored in."""
-    steps = [step for step in dis.get_instructions(code) if step.opname != "PRECALL"]
-    points = {}
-    for step, following in zip(steps, [*steps[1:], None], strict=True):
-        stored = following is not None and following.opname in ("STORE_FAST", "STORE_NAME", "STORE_DEREF")
-        line = step.positions.lineno if step.positions and step.positions.lineno else code.co_firstlineno
-        points[step.offset] = (line, str(following.argval) if following and stored else "")
-    return points
-
-
-_INTERNAL = tuple(f"/jitgrad/{name}.py" for name in ("value", "tape", "arrays", "graph", "structure"))
-
-
-@functools.lru_cache(maxsize=4096)
-def _is_internal(filename: str) -> bool:
-    name = filename.replace("\\", "/")
-    return name.endswith(_INTERNAL) or "/numpy/" in name
-
-
-def user_frame() -> FrameType:
-    """Return the innermost frame that is not jitgrad's recording machinery or NumPy."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _is_internal(frame.f_code.co_filename):
-        frame = frame.f_back
-    assert frame is not None
-    return frame
-
-
-# --- views ---------------------------------------------------------------------------------------
-
-
-def spread(x: Traced, shape: Shape) -> Shape:
-    """Return strides that lay a value over a broadcast shape."""
-    lead = len(shape) - len(x.dims)
-    own = (
-        0 if extent == 1 and wanted != 1 else stride
-        for extent, stride, wanted in zip(x.dims, x.strides, shape[lead:], strict=True)
-    )
-    return (*(0,) * lead, *own)
-
-
-def insert_axis(x: Traced, at: int) -> Traced:
-    """Return a view with a new axis of extent 1."""
-    dims, strides = (*x.dims[:at], 1, *x.dims[at:]), (*x.strides[:at], 0, *x.strides[at:])
-    return make(x.tape, x.code, dims, strides, x.kind)
-
-
-def is_contiguous(x: Traced) -> bool:
-    """Whether a view's elements lie in order without gaps."""
-    pairs = zip(x.dims, x.strides, contiguous(x.dims), strict=True)
-    return all(extent == 1 or stride == packed for extent, stride, packed in pairs)
-
-
-def expand_ellipsis(items: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
-    """Write out the ellipsis and the slices that an index leaves out."""
-    used = sum(item is not None and item is not Ellipsis for item in items)
-    if used > ndim or sum(item is Ellipsis for item in items) > 1:
-        raise IndexError(f"{user_location()}: {used} indices for an array of {ndim} dimensions")
-    missing = (slice(None),) * (ndim - used)
-    if Ellipsis not in [item for item in items if not isinstance(item, np.ndarray | Value | list)]:
-        return (*items, *missing)
-    at = next(d for d, item in enumerate(items) if item is Ellipsis)
-    return (*items[:at], *missing, *items[at + 1 :])
-
-
-def view(x: Traced, items: tuple[Any, ...]) -> Traced:
-    """Apply a basic index: ints, slices, newaxis and ellipsis."""
-    code, dims, strides, axis = x.code, [], [], 0
-    for item in expand_ellipsis(items, len(x.dims)):
-        if item is None:
-            dims.append(1)
-            strides.append(0)
-            continue
-        extent, stride = x.dims[axis], x.strides[axis]
-        axis += 1
-        if isinstance(item, slice):
-            start, stop, step = item.indices(extent)
-            dims.append(len(range(start, stop, step)))
-            strides.append(stride * step)
-        else:
-            start = _whole(item)
-            if not -extent <= start < extent:
-                raise IndexError(f"{user_location()}: index {start} on an axis of extent {extent}")
-            start %= extent
-        code += stride * start
-    return make(x.tape, code, tuple(dims), tuple(strides), x.kind)
-
-
-def _whole(item: Any) -> int:
-    try:
-        return int(item.__index__())
-    except AttributeError:
-        raise UnsupportedError(
-            f"{user_location()}: an index of type {type(item).__name__}; expected ints, slices, "
-            "None, ... or integer arrays"
-        ) from None
-
-
-def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """Return the axes of a reduction as sorted non-negative numbers."""
-    axes = range(ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
-    for a in axes:
-        if not -ndim <= a < ndim:
-            raise ShapeError(f"{user_location()}: axis {a} of an array of {ndim} dimensions")
-    return tuple(sorted({a % ndim for a in axes}))
-
-
-def normal_order(axes: Any, ndim: int) -> tuple[int, ...]:
-    """Return the axes of a transpose as non-negative numbers."""
-    order = tuple(a % ndim for a in axes) if axes is not None else tuple(reversed(range(ndim)))
-    if sorted(order) != list(range(ndim)):
-        raise ShapeError(f"{user_location()}: transpose axes {axes} of an array of {ndim} dimensions")
-    return order
-
-
-# --- the operators that scalar code spends its time in ---------------------------------------------
-
-
-def _binary(name: str, reflected: bool) -> Callable[[Traced, Any], Any]:
-    symbol, kind = SCALAR[name], "b" if OPS[name].boolean else "f"
-
-    def method(self: Traced, other: Any) -> Any:
-        tape = self.tape
-        mine = self.code
-        if type(other) is Traced and other.tape is tape:
-            if self.dims or other.dims:
-                return tape.elementwise(name, (other, self) if reflected else (self, other))
-            theirs = other.code
-        elif not self.dims and (type(other) is float or type(other) is int):
-            theirs = tape.constant(other)
-        elif isinstance(other, Value | numbers.Real | np.ndarray | np.generic):
-            return tape.elementwise(name, (other, self) if reflected else (self, other))
-        else:
-            return NotImplemented
-        if reflected:
-            mine, theirs = theirs, mine
-        position = tape.record(symbol, mine, theirs, NOTHING, sys._getframe(1))
-        return make(tape, position << SHIFT, (), (), kind)
-
-    return method
-
-
-def _unary(name: str) -> Callable[[Traced], Any]:
-    symbol = SCALAR[name]
-
-    def method(self: Traced) -> Any:
-        if self.dims:
-            return self.tape.elementwise(name, (self,))
-        position = self.tape.record(symbol, self.code, NOTHING, NOTHING, sys._getframe(1))
-        return make(self.tape, position << SHIFT)
-
-    return method
-
-
-_OPERATORS = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "pow": "pow", "mod": "mod"}
-for _dunder, _name in _OPERATORS.items():
-    setattr(Traced, f"__{_dunder}__", _binary(_name, reflected=False))
-    setattr(Traced, f"__r{_dunder}__", _binary(_name, reflected=True))
-for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
-    setattr(Traced, f"__{_name}__", _binary(_name, reflected=False))
-Traced.__hash__ = object.__hash__  # type: ignore[method-assign]
-for _row in OPS.values():
-    if _row.arity == 1 and _row.name not in ("neg", "abs", "copy", "detach", "logical_not"):
-        setattr(Traced, _row.name, _unary(_row.name))
-Traced.__neg__ = _unary("neg")  # type: ignore[method-assign]
-Traced.__abs__ = _unary("abs")  # type: ignore[method-assign]
+_INSTEAD = {
+    "bool()": "write np.where(condition, a, b) for a branch, np.maximum(a, b) for max(a, b), "
+    "np.logical_and(a, b) for `a and b`",
+    "float()": "write np.sin(x) for math.sin(x), x.data for the number without its history, and "
+    "np.array([...]) or np.stack([...]) to put traced values in an array",
+    "np.asarray()": "NumPy's functions take it as it is; write np.stack([...]) to put traced "
+    "arrays together",
+    "int()": "pass the integer as an int argument, which is static",
+    "an index": "pass the integer as an int argument, which is static",
+    ".grad": "call value_and_grad or backward() of the compiled function, outside it",
+    "backward()": "call value_and_grad or backward() of the compiled function, outside it",
+    "assigning": "change parameters outside the compiled function",
+}
+_ELSE = "return it as auxiliary output: `return loss, aux` with jitgrad.compile(has_aux=True)"
 
 
 class Recording:
@@ -618,3 +449,4 @@ class Recording:
 
     def __exit__(self, *_: object) -> None:
         active.tape = self.previous
+        self.tape.close()

@@ -100,10 +100,23 @@ def trace(function: Callable[..., Any], call: Call, has_aux: bool) -> TracedCall
     found = time.perf_counter()
     outputs = [loss, *(leaf for leaf in aux if isinstance(leaf, Traced))]
     program = lower(tape, tree, cols, outputs)
-    timings = {"trace": traced - started, "roll": found - traced, "lower": time.perf_counter() - found}
+    timings = {
+        "trace": traced - started,
+        "roll": found - traced,
+        "lower": time.perf_counter() - found,
+    }
     captured = tuple(tape.captured[n] for n in captured_order(tape))
     arrays = tuple(value for _, value in tape.captured_arrays)
-    return TracedCall(tape, _labelled(program, arguments), arguments.all(cols), captured, arrays, aux, structure, timings)
+    return TracedCall(
+        tape,
+        _labelled(program, arguments),
+        arguments.all(cols),
+        captured,
+        arrays,
+        aux,
+        structure,
+        timings,
+    )
 
 
 def _arguments(call: Call, leaves: list[Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -141,9 +154,13 @@ class _Inputs:
             for n, (source, number, name) in enumerate(self.found, start=1)
         ]
         if self.tape.captured:
-            given.append(Argument(names[0], "parameters", "captured", 0, cols.inputs[0].shape, "f8"))
+            given.append(
+                Argument(names[0], "parameters", "captured", 0, cols.inputs[0].shape, "f8")
+            )
         for count, (n, _) in enumerate(self.tape.captured_arrays):
-            given.append(Argument(names[n], f"captured{count}", "value", count, cols.inputs[n].shape, "f8"))
+            given.append(
+                Argument(names[n], f"captured{count}", "value", count, cols.inputs[n].shape, "f8")
+            )
         return tuple(given)
 
 
@@ -154,7 +171,9 @@ def _replaced(call: Call, arguments: _Inputs) -> list[tuple[Outside, Any]]:
         leaves, structure = flatten(content)
         single = len(leaves) == 1 and leaves[0] is content
         seen = [
-            arguments.add(place.name if single else f"{place.name}_{n}", next(specs), leaf, "outside")
+            arguments.add(
+                place.name if single else f"{place.name}_{n}", next(specs), leaf, "outside"
+            )
             for n, leaf in enumerate(leaves)
         ]
         if any(isinstance(leaf, Traced) for leaf in seen):
@@ -162,7 +181,9 @@ def _replaced(call: Call, arguments: _Inputs) -> list[tuple[Outside, Any]]:
     return replaced
 
 
-def _outputs(function: Any, returned: Any, has_aux: bool, tape: Tape) -> tuple[Traced, tuple[Any, ...], Any]:
+def _outputs(
+    function: Any, returned: Any, has_aux: bool, tape: Tape
+) -> tuple[Traced, tuple[Any, ...], Any]:
     name = getattr(function, "__name__", "the function")
     code = getattr(function, "__code__", None)
     where = f"{code.co_filename}:{code.co_firstlineno}" if code else user_location()
@@ -179,11 +200,18 @@ def _outputs(function: Any, returned: Any, has_aux: bool, tape: Tape) -> tuple[T
         aux = tuple(_lifted(leaf, tape) for leaf in leaves)
     if isinstance(returned, np.ndarray) and returned.dtype == object and returned.ndim == 0:
         returned = returned.item()
-    if not isinstance(returned, Value | float | int | np.floating | np.integer) or np.shape(getattr(returned, "shape", ())) not in ((), (0,)):
-        raise NotScalarError(f"{where}: {name} returned {_what(returned)}; expected one number" + _advice(returned))
+    if not isinstance(returned, Value | float | int | np.floating | np.integer) or np.shape(
+        getattr(returned, "shape", ())
+    ) not in ((), (0,)):
+        raise NotScalarError(
+            f"{where}: {name} returned {_what(returned)}; expected one number" + _advice(returned)
+        )
     if isinstance(returned, Value) and returned.shape != ():
         if returned.size != 1:
-            raise NotScalarError(f"{where}: {name} returned {_what(returned)}; expected one number" + _advice(returned))
+            raise NotScalarError(
+                f"{where}: {name} returned {_what(returned)}; expected one number"
+                + _advice(returned)
+            )
         returned = tape.reshape(returned, ())
     return tape.lift(returned), aux, structure
 
@@ -203,7 +231,7 @@ def _advice(returned: Any) -> str:
 
 
 def _lifted(leaf: Any, tape: Tape) -> Any:
-    if isinstance(leaf, Value) or isinstance(leaf, np.ndarray) and leaf.dtype == object:
+    if isinstance(leaf, Value) or (isinstance(leaf, np.ndarray) and leaf.dtype == object):
         try:
             return tape.lift(leaf)
         except TraceError:

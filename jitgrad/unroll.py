@@ -53,7 +53,11 @@ def _axes(program: Program) -> list[_Axis]:
     if isinstance(program.result, Ref):
         by_name.setdefault(program.result.buffer, []).append(Use(program.result, "read", ()))
     viewed = {buffer.views for buffer in program.buffers.values()}
-    sizes = {node.index: len(list(walk(node.body))) for node in walk(program.body) if isinstance(node, Loop)}
+    sizes = {
+        node.index: len(list(walk(node.body)))
+        for node in walk(program.body)
+        if isinstance(node, Loop)
+    }
     found = []
     for name, everywhere in by_name.items():
         buffer = program.buffers[name]
@@ -99,7 +103,9 @@ def _written_out(block: Block, loops: frozenset[str]) -> Block:
         steps = range(node.extent.constant)
         for step in reversed(steps) if node.backward else steps:
             at = {node.index: Affine(step)}
-            nodes.extend(_own_loops(substitute(child, at), f"_{node.index}{step}") for child in body)
+            nodes.extend(
+                _own_loops(substitute(child, at), f"_{node.index}{step}") for child in body
+            )
     return tuple(nodes)
 
 

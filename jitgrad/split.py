@@ -1,0 +1,119 @@
+"""Cut a loop where the operands of a statement change their source.
+
+Rolling may put iterations into one loop of which the first or the last read something else: the
+boundary of a stencil, the start of a list. Such a loop is cut there, into a few shorter ones; where
+there is no pattern it is written out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from jitgrad.resolve import Ints, Leaf
+from jitgrad.roll import Item, Repeat
+
+MOST_PIECES = 6  # a loop that would be cut into more is written out
+
+
+class MisfitError(Exception):
+    """An operand of a statement that no affine position fits.
+
+    Parameters
+    ----------
+    leaf : Leaf
+        The statement.
+    kinds : ndarray of int
+        For each iteration which constant, input or statement the operand comes from.
+    indices : ndarray of int
+        The loop indices of those iterations.
+    """
+
+    def __init__(self, leaf: Leaf, kinds: Ints, indices: Ints) -> None:
+        super().__init__(leaf.number)
+        self.leaf = leaf
+        self.kinds = kinds
+        self.indices = indices
+
+
+def split(tree: tuple[Item, ...], misfit: MisfitError) -> tuple[Item, ...]:
+    """Return the tree with one loop around a statement cut into pieces."""
+    extents = dict(_extents(tree, itertools.count()))
+    loops = [int(name[1:]) for name in misfit.leaf.loops]
+    whole = [axis for axis, loop in enumerate(loops) if not any(extents[loop][1:])]
+    for axis in reversed(whole):
+        cuts = _cuts(misfit, axis)
+        if 0 < len(cuts) < MOST_PIECES:
+            return _cut(tree, loops[axis], cuts, itertools.count())
+    every = list(range(1, extents[loops[whole[-1]]][0]))
+    return _cut(tree, loops[whole[-1]], every, itertools.count())
+
+
+def _extents(tree: Sequence[Item], numbers: Iterator[int]) -> Iterator[tuple[int, tuple[int, ...]]]:
+    for item in tree:
+        if isinstance(item, Repeat):
+            yield next(numbers), item.extent
+            yield from _extents(item.body, numbers)
+
+
+def _cuts(misfit: MisfitError, axis: int) -> list[int]:
+    """Return the iterations of one loop at which the sources change."""
+    if axis >= misfit.indices.shape[1]:
+        return []
+    steps = misfit.indices[:, axis]
+    sources = [frozenset(misfit.kinds[steps == step].tolist()) for step in range(steps.max() + 1)]
+    pairs = enumerate(itertools.pairwise(sources), start=1)
+    return [step for step, (before, after) in pairs if before != after]
+
+
+def _cut(
+    tree: Sequence[Item], target: int, cuts: list[int], numbers: Iterator[int]
+) -> tuple[Item, ...]:
+    result: list[Item] = []
+    for item in tree:
+        if not isinstance(item, Repeat):
+            result.append(item)
+            continue
+        number = next(numbers)
+        body = _cut(item.body, target, cuts, numbers)
+        if number != target:
+            result.append(item._replace(body=body))
+            continue
+        for low, high in itertools.pairwise([0, *cuts, item.extent[0]]):
+            result.extend(_piece(item, body, low, high))
+    return tuple(result)
+
+
+def _piece(loop: Repeat, body: tuple[Item, ...], low: int, high: int) -> tuple[Item, ...]:
+    """Return the iterations from ``low`` to ``high`` of a loop."""
+    axis = len(loop.extent) - 1
+    moved = tuple(_moved(item, axis, low) for item in body)
+    if high - low > 1:
+        return (loop._replace(extent=(high - low, *loop.extent[1:]), body=moved),)
+    return tuple(_without(item, axis) for item in moved)
+
+
+def _moved(item: Item, axis: int, by: int) -> Item:
+    """Let an enclosing loop start again from 0 where it was at ``by``."""
+    if not isinstance(item, Repeat):
+        return item
+    extent = (item.extent[0] + item.extent[1 + axis] * by, *item.extent[1:])
+    return Repeat(extent, tuple(_moved(child, axis, by) for child in item.body))
+
+
+def _without(item: Item, axis: int) -> Item:
+    """Take one enclosing loop out of the extents below it."""
+    if not isinstance(item, Repeat):
+        return item
+    extent = (*item.extent[: 1 + axis], *item.extent[2 + axis :])
+    return Repeat(extent, tuple(_without(child, axis) for child in item.body))
+
+
+def kinds_of(codes: Ints, leaf_of: Ints, constant: int, shift: int) -> Ints:
+    """Say for each operand code which constant, input or statement it comes from."""
+    made = codes >= 0
+    kinds = np.where(codes <= constant, -1, codes >> shift)
+    kinds[made] = leaf_of[codes[made] >> shift]
+    return np.where(made | (codes <= constant), kinds, kinds - 2)

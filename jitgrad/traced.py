@@ -1,0 +1,337 @@
+"""Traced Values: strided views of what a tape holds.
+
+A `Traced` stands for a number or an array that is known only when the kernel runs. It is a code,
+extents and strides; a slice, a transpose or a broadcast is another offset and other strides over
+the same code: it costs nothing and needs no derivative.
+
+A code is ``(id << 32) + offset``. A non-negative id is the tape position of an earlier
+instruction, a negative one is an input, and codes from `CONSTANT` down count constants.
+
+>>> contiguous((2, 3, 4))
+(12, 4, 1)
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+
+from jitgrad.errors import PositionError, ShapeError, TraceError, UnsupportedError, user_location
+from jitgrad.ops import OPS
+from jitgrad.value import Value
+
+Shape = tuple[int, ...]
+
+SHIFT = 32
+LOW = (1 << SHIFT) - 1
+CONSTANT = -(1 << 61)  # constant number k has the code CONSTANT - k
+NOTHING = -(1 << 63)  # an unused operand slot
+SCALAR = {name: number for number, name in enumerate(OPS)}  # the symbols of the scalar ops
+
+
+def contiguous(shape: Shape) -> Shape:
+    """Return the strides, in elements, of a C-ordered array."""
+    strides, step = [], 1
+    for extent in reversed(shape):
+        strides.append(step)
+        step *= extent
+    return tuple(reversed(strides))
+
+
+def _without_number(name: str) -> Any:
+    """Make an attribute that an eager Value has and a traced one has not."""
+
+    def refuse(self: Traced, _: Any = None) -> NoReturn:
+        raise TraceError(
+            f"{user_location()}: a traced Value was used where a number is needed, after its trace "
+            "had ended or in another one; it holds none. Return what you want to see as auxiliary "
+            "output: `return loss, aux` with jitgrad.compile(has_aux=True)"
+        )
+
+    return property(refuse, refuse, doc=f"There is no {name} while tracing.")
+
+
+class Traced(Value):
+    """A Value whose number is known only when the kernel runs: a strided view of a tape entry."""
+
+    __slots__ = ("code", "dims", "kind", "strides", "tape")
+    tape: Any  # the Tape
+    code: int
+    dims: Shape
+    strides: Shape
+    kind: str  # "f" number, "b" truth value, "i" integer data
+
+    _data = _without_number("number")
+    _grad = _without_number("gradient")
+    _operands = _without_number("tuple of operands")
+    _rule = _without_number("rule")
+
+    @property
+    def requires_grad(self) -> bool:  # type: ignore[override]
+        """Whether a derivative can flow into it."""
+        return self.kind == "f"
+
+    @property
+    def shape(self) -> Shape:
+        """The extents."""
+        return self.dims
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.dims)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.dims)
+
+    @property
+    def element_type(self) -> np.dtype[Any]:
+        """NumPy's dtype of the number that will be here."""
+        return np.dtype({"f": np.float64, "b": np.bool_, "i": np.int64}[self.kind])
+
+    @property
+    def data(self) -> Any:
+        """The traced number cut off from its history (as in PyTorch)."""
+        return self.tape.detach(self)
+
+    @data.setter
+    def data(self, number: Any) -> None:
+        raise TraceError(
+            f"{user_location()}: .data of a traced Value was assigned; a traced value cannot be "
+            "changed, compute a new one instead"
+        )
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it is an input or a constant rather than computed."""
+        return self.code < 0
+
+    @property
+    def _op(self) -> str:  # type: ignore[override]
+        return self.tape.symbol_of(self).op if self.code >= 0 else ""
+
+    @property
+    def _prev(self) -> set[Value]:
+        return set(self.tape.operands_of(self))
+
+    def __getitem__(self, index: Any) -> Traced:
+        at = index if type(index) is tuple else (index,)
+        if len(at) != len(self.dims):
+            return self.tape.getitem(self, index)  # type: ignore[no-any-return]
+        code = self.code
+        for step, extent, stride in zip(at, self.dims, self.strides, strict=True):
+            if type(step) is not int or not -extent <= step < extent:
+                return self.tape.getitem(self, index)  # type: ignore[no-any-return]
+            code += (step if step >= 0 else step + extent) * stride
+        return make(self.tape, code, (), (), self.kind)
+
+    def __copy__(self) -> Traced:
+        return self
+
+    def __deepcopy__(self, _: Any) -> Traced:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TraceError(f"{user_location()}: a traced Value was pickled; it holds no number")
+
+    def __repr__(self) -> str:
+        what = "x".join(map(str, self.dims)) or "scalar"
+        return f"Value(traced {what}, op={self._op!r})"
+
+    def __format__(self, specification: str) -> str:
+        if specification:
+            self.tape.refuse(self, f"formatting with {specification!r}")
+        return repr(self)
+
+    def __round__(self, digits: Any = None) -> Any:
+        return self.tape.refuse(self, "round()")
+
+    def __trunc__(self) -> Any:
+        return self.tape.refuse(self, "math.trunc()")
+
+
+def make(tape: Any, code: int, dims: Shape = (), strides: Shape = (), kind: str = "f") -> Traced:
+    """Make a view of a tape entry or an input."""
+    traced: Traced = object.__new__(Traced)
+    traced.tape = tape
+    traced.code = code
+    traced.dims = dims
+    traced.strides = strides
+    traced.kind = kind
+    return traced
+
+
+# --- views ---------------------------------------------------------------------------------------
+
+
+def spread(x: Traced, shape: Shape) -> Shape:
+    """Return strides that lay a value over a broadcast shape."""
+    lead = len(shape) - len(x.dims)
+    own = (
+        0 if extent == 1 and wanted != 1 else stride
+        for extent, stride, wanted in zip(x.dims, x.strides, shape[lead:], strict=True)
+    )
+    return (*(0,) * lead, *own)
+
+
+def insert_axis(x: Traced, at: int) -> Traced:
+    """Return a view with a new axis of extent 1."""
+    dims, strides = (*x.dims[:at], 1, *x.dims[at:]), (*x.strides[:at], 0, *x.strides[at:])
+    return make(x.tape, x.code, dims, strides, x.kind)
+
+
+def is_contiguous(x: Traced) -> bool:
+    """Whether a view's elements lie in order without gaps."""
+    pairs = zip(x.dims, x.strides, contiguous(x.dims), strict=True)
+    return all(extent == 1 or stride == packed for extent, stride, packed in pairs)
+
+
+def expand_ellipsis(items: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
+    """Write out the ellipsis and the slices that an index leaves out."""
+    used = sum(item is not None and item is not Ellipsis for item in items)
+    if used > ndim or sum(item is Ellipsis for item in items) > 1:
+        raise PositionError(f"{user_location()}: {used} indices for an array of {ndim} dimensions")
+    missing = (slice(None),) * (ndim - used)
+    at = next((d for d, item in enumerate(items) if item is Ellipsis), len(items))
+    return (*items[:at], *missing, *items[at + 1 :])
+
+
+def view(x: Traced, items: tuple[Any, ...]) -> Traced:
+    """Apply a basic index: ints, slices, newaxis and ellipsis."""
+    code, axis = x.code, 0
+    dims: list[int] = []
+    strides: list[int] = []
+    for item in expand_ellipsis(items, len(x.dims)):
+        if item is None:
+            dims.append(1)
+            strides.append(0)
+            continue
+        extent, stride = x.dims[axis], x.strides[axis]
+        axis += 1
+        if isinstance(item, slice):
+            start, stop, step = item.indices(extent)
+            dims.append(len(range(start, stop, step)))
+            strides.append(stride * step)
+        else:
+            start = _whole(item)
+            if not -extent <= start < extent:
+                raise PositionError(
+                    f"{user_location()}: index {start} on an axis of extent {extent}"
+                )
+            start %= extent
+        code += stride * start
+    return make(x.tape, code, tuple(dims), tuple(strides), x.kind)
+
+
+def _whole(item: Any) -> int:
+    try:
+        return int(item.__index__())
+    except AttributeError:
+        raise UnsupportedError(
+            f"{user_location()}: an index of type {type(item).__name__}; expected ints, slices, "
+            "None, ... or integer arrays"
+        ) from None
+
+
+def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Return the axes of a reduction as sorted non-negative numbers."""
+    axes = range(ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
+    for a in axes:
+        if not -ndim <= a < ndim:
+            raise ShapeError(f"{user_location()}: axis {a} of an array of {ndim} dimensions")
+    return tuple(sorted({a % ndim for a in axes}))
+
+
+def normal_order(axes: Any, ndim: int) -> tuple[int, ...]:
+    """Return the axes of a transpose as non-negative numbers."""
+    order = tuple(a % ndim for a in axes) if axes is not None else tuple(reversed(range(ndim)))
+    if sorted(order) != list(range(ndim)):
+        raise ShapeError(
+            f"{user_location()}: transpose axes {axes} of an array of {ndim} dimensions"
+        )
+    return order
+
+
+# --- the operators that scalar code spends its time in -------------------------------------------
+
+
+def _binary(name: str, reflected: bool, sign: str = "") -> Callable[[Traced, Any], Any]:
+    """Make an operator; with a sign, the in-place one."""
+    symbol, kind = SCALAR[name], "b" if OPS[name].boolean else "f"
+
+    def method(self: Traced, other: Any) -> Any:
+        tape = self.tape
+        mine = self.code
+        if type(other) is Traced and other.tape is tape:
+            if self.dims or other.dims:
+                if sign:
+                    _in_place(self, other.dims, sign)
+                return tape.elementwise(name, (other, self) if reflected else (self, other))
+            theirs = other.code
+        elif not self.dims and (type(other) is float or type(other) is int):
+            theirs = tape.constant(other)
+        elif isinstance(other, Value | numbers.Real | np.ndarray | np.generic):
+            if sign:
+                _in_place(self, getattr(other, "shape", ()), sign)
+            return tape.elementwise(name, (other, self) if reflected else (self, other))
+        else:
+            return NotImplemented
+        if reflected:
+            mine, theirs = theirs, mine
+        position = tape.record(symbol, mine, theirs, NOTHING, sys._getframe(1))
+        return make(tape, position << SHIFT, (), (), kind)
+
+    return method
+
+
+def _in_place(x: Traced, shape: Shape, sign: str) -> None:
+    """Refuse ``x += v`` where NumPy would change something that others hold too."""
+    if x.dims and x.tape.is_shared(x):
+        raise UnsupportedError(
+            f"{user_location()}: x {sign}= v changes an array in place that the loss was given, or "
+            f"a part of another array. Arguments are never modified: write x = x {sign} v"
+        )
+    if x.dims and math.prod(np.broadcast_shapes(x.dims, shape)) != x.size:
+        raise ShapeError(f"{user_location()}: x {sign}= v of arrays of shapes {x.dims} and {shape}")
+
+
+def _unary(name: str) -> Callable[[Traced], Any]:
+    symbol = SCALAR[name]
+
+    def method(self: Traced) -> Any:
+        if self.dims:
+            return self.tape.elementwise(name, (self,))
+        position = self.tape.record(symbol, self.code, NOTHING, NOTHING, sys._getframe(1))
+        return make(self.tape, position << SHIFT)
+
+    return method
+
+
+_OPERATORS = {
+    "add": "add",
+    "sub": "sub",
+    "mul": "mul",
+    "truediv": "div",
+    "pow": "pow",
+    "mod": "mod",
+}
+_SIGNS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**", "mod": "%"}
+for _dunder, _name in _OPERATORS.items():
+    setattr(Traced, f"__{_dunder}__", _binary(_name, reflected=False))
+    setattr(Traced, f"__r{_dunder}__", _binary(_name, reflected=True))
+    setattr(Traced, f"__i{_dunder}__", _binary(_name, False, _SIGNS[_dunder]))
+for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(Traced, f"__{_name}__", _binary(_name, reflected=False))
+setattr(Traced, "__hash__", object.__hash__)  # noqa: B010 - __eq__ was set, not defined
+for _row in OPS.values():
+    if _row.arity == 1 and _row.name not in ("neg", "abs", "copy", "detach", "logical_not"):
+        setattr(Traced, _row.name, _unary(_row.name))
+for _dunder in ("neg", "abs"):
+    setattr(Traced, f"__{_dunder}__", _unary(_dunder))
