@@ -22,7 +22,6 @@ def ratio(a, b, c):
 from __future__ import annotations
 
 import ast
-import math
 import os
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -62,7 +61,6 @@ from jitgrad.program import (
     walk,
 )
 
-LARGEST_COPY = 100_000  # elements of a matrix that is copied out of a packed vector
 WIDTH = 100  # no line is longer if that can be helped
 COMFORT = 88  # an expression that makes a line longer is split
 NESTING = 5  # and so is one that is deeper
@@ -144,7 +142,8 @@ class _Printer:
             if isinstance(node, Accumulate) and not self.buffers[node.target.buffer].label:
                 self._label(node.target.buffer, "total")
         self.names = Names(self.buffers, taken)
-        self.body = name_indices(program.body, self.names.indices(depth(program.body)))
+        self.indices = self.names.indices(max(2, depth(program.body)))
+        self.body = name_indices(program.body, self.indices)
         uses = Uses(self.body, program.result)
         self.copies = {name for name in uses.copies() if self.names.is_variable(name)}
         self.truths = {name for name in uses.truths() if self.names.is_variable(name)}
@@ -214,13 +213,19 @@ class _Printer:
         step of micrograd's demo takes 35 us with the copy and 40 us without.
         """
         name, view = self.names.of(key), self.names.view(key)
-        if (
-            buffer.kind != "input"
-            or len(buffer.shape) < 2
-            or math.prod(buffer.shape) > LARGEST_COPY
-        ):
+        base, offset = storage(self.buffers, key)
+        flat = len(self.buffers[base].shape) == 1
+        if buffer.kind != "input" or len(buffer.shape) != 2 or not flat:
             return [f"    {name} = {view}"]
-        return [f"    {name} = np.empty({buffer.shape})", f"    {name}[:] = {view}"]
+        rows, columns = buffer.shape
+        i, j = self.indices[:2]
+        start = f"{offset} + " if offset else ""
+        return [
+            f"    {name} = np.empty({buffer.shape})",
+            f"    for {i} in range({rows}):",
+            f"        for {j} in range({columns}):",
+            f"            {name}[{i}, {j}] = {self.names.of(base)}[{start}{columns}*{i} + {j}]",
+        ]
 
     def _block(self, block: Block, scope: _Scope | None) -> None:
         for node in load_once(block, self.buffers, self.names.of):

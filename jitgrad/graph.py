@@ -229,6 +229,9 @@ def operator_method(name: str, scalar: Function | None = None, reflected: bool =
     """Make an operator's method; ``scalar(self, other)`` is how micrograd composes it."""
 
     def method(self: Node, other: Operand) -> Any:
+        tape = active.tape
+        if tape is not None and (isinstance(other, Node) or type(other) in (float, int)):
+            return tape.elementwise(name, (other, self) if reflected else (self, other))
         if scalar is not None and scalars(self, other):
             return scalar(self, other)
         if not known(other):

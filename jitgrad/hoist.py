@@ -7,6 +7,7 @@ that does not run is left where it is.
 
 from __future__ import annotations
 
+from jitgrad.define import map_operands
 from jitgrad.depend import Ranges, ranges_of, uses
 from jitgrad.program import (
     Assign,
@@ -20,7 +21,6 @@ from jitgrad.program import (
     bounds,
     storage,
 )
-from jitgrad.simplify import map_operands
 
 MOST = 32  # locals that one loop is given; more would not stay in registers
 

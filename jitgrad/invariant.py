@@ -6,8 +6,8 @@ iteration. LLVM moves such arithmetic too, but only here does it lose its array.
 
 from __future__ import annotations
 
+from jitgrad.define import Definition, definitions
 from jitgrad.program import Block, Buffer, Loop, Node, Program, Ref, bounds, map_refs
-from jitgrad.simplify import Definition, definitions
 
 
 def lift_invariants(program: Program) -> Program:

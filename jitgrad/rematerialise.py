@@ -8,8 +8,8 @@ about a nanosecond an element, an addition a quarter of that.
 
 from __future__ import annotations
 
+from jitgrad.define import Definitions, definitions, instance, map_operands
 from jitgrad.program import Assign, Block, Buffer, Loop, Node, Operand, Program, Ref
-from jitgrad.simplify import Definitions, definitions, instance, map_operands
 
 CHEAP = frozenset(
     {"add", "sub", "mul", "neg", "copy", "abs", "relu", "where", "maximum", "minimum"}

@@ -8,8 +8,9 @@ a read sees the final value of an element, so a definition may be used wherever 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
+from jitgrad.define import definitions, instance, invertible, map_operands, written
 from jitgrad.ops import OPS
 from jitgrad.program import (
     Accumulate,
@@ -22,7 +23,6 @@ from jitgrad.program import (
     Operand,
     Program,
     Ref,
-    map_refs,
     reads,
     storage,
     substitute,
@@ -34,7 +34,7 @@ def simplify(program: Program) -> Program:
     """Apply all the rewrites until nothing changes."""
     for _ in range(20):
         before = program
-        for step in (flatten_loops, first_writes, propagate, algebra, common, dead):
+        for step in (flatten_loops, first_writes, idle, propagate, algebra, common, direct, dead):
             program = step(program)
         if program == before:
             break
@@ -72,82 +72,6 @@ def plain(program: Program) -> Program:
         return node
 
     return program._replace(body=tuple(map(visit, program.body)))
-
-
-# --- definitions ---------------------------------------------------------------------------------
-
-
-class Definition(NamedTuple):
-    """The only statement that writes a buffer, and the loops around it."""
-
-    node: Assign
-    loops: tuple[Loop, ...]
-
-
-Definitions: TypeAlias = dict[str, Definition]
-
-
-def written(
-    block: Block, loops: tuple[Loop, ...] = ()
-) -> list[tuple[Assign | Accumulate, tuple[Loop, ...]]]:
-    """List the statements of a block with the loops around them."""
-    found: list[tuple[Assign | Accumulate, tuple[Loop, ...]]] = []
-    for node in block:
-        if isinstance(node, Loop):
-            found.extend(written(node.body, (*loops, node)))
-        else:
-            found.append((node, loops))
-    return found
-
-
-def definitions(program: Program) -> Definitions:
-    """Return the temporaries that exactly one Assign writes, each element once."""
-    counts: dict[str, int] = {}
-    found: Definitions = {}
-    for node, loops in written(program.body):
-        root = storage(program.buffers, node.target.buffer)[0]
-        counts[root] = counts.get(root, 0) + 1
-        if (
-            isinstance(node, Assign)
-            and root == node.target.buffer
-            and _invertible(node.target, loops)
-        ):
-            found[root] = Definition(node, loops)
-    viewed = {buffer.views for buffer in program.buffers.values()}
-    return {
-        name: definition
-        for name, definition in found.items()
-        if counts[name] == 1 and program.buffers[name].kind == "temporary" and name not in viewed
-    }
-
-
-def _invertible(target: Ref, loops: tuple[Loop, ...]) -> bool:
-    """Whether each dimension is one loop's index plus a constant, or a constant."""
-    indices = [position.terms[0][0] for position in target.index if position.terms]
-    plain = all(len(p.terms) <= 1 and all(c == 1 for _, c in p.terms) for p in target.index)
-    return plain and sorted(map(str, indices)) == sorted(loop.index for loop in loops)
-
-
-def placed(definition: Definition, ref: Ref) -> dict[str, Affine] | None:
-    """Solve the target's position for the loop indices, given where it is read."""
-    values: dict[str, Affine] = {}
-    for position, wanted in zip(definition.node.target.index, ref.index, strict=True):
-        if position.terms:
-            values[position.terms[0][0]] = wanted.plus(-position.constant)
-        elif position != wanted:
-            return None
-    return values
-
-
-def instance(definition: Definition, ref: Ref) -> tuple[str, tuple[Operand, ...]] | None:
-    """Return the op and the operands that made the element ``ref``."""
-    values = placed(definition, ref)
-    if values is None:
-        return None
-    operands = tuple(
-        x.substitute(values) if isinstance(x, Ref) else x for x in definition.node.operands
-    )
-    return definition.node.op, operands
 
 
 # --- the rewrites --------------------------------------------------------------------------------
@@ -190,17 +114,56 @@ def propagate(program: Program) -> Program:
     return map_operands(program, source)._replace(result=source(program.result))
 
 
-def map_operands(program: Program, change: Callable[[Operand], Operand]) -> Program:
-    """Change each operand that is read as a number."""
+def idle(program: Program) -> Program:
+    """Turn a detached copy into a plain one where only truth values are made from it."""
+    differentiable: set[str] = set()
+    for node, _ in written(program.body):
+        operands = node.operands if isinstance(node, Assign) else (node.value,)
+        partials = OPS[node.op].partials if isinstance(node, Assign) else ("g",)
+        pairs = zip(operands, partials, strict=True)
+        differentiable |= {x.buffer for x, g in pairs if isinstance(x, Ref) and g is not None}
 
     def visit(node: Node) -> Node:
         if isinstance(node, Loop):
             return node._replace(body=tuple(map(visit, node.body)))
-        if isinstance(node, Accumulate):
-            return node._replace(value=change(node.value))
-        return node._replace(operands=tuple(map(change, node.operands)))
+        if (
+            isinstance(node, Assign)
+            and node.op == "detach"
+            and node.target.buffer not in differentiable
+        ):
+            return node._replace(op="copy")
+        return node
 
     return program._replace(body=tuple(map(visit, program.body)))
+
+
+def direct(program: Program) -> Program:
+    """Write a value that is only copied to an output there at once."""
+    known = definitions(program)
+    counts: dict[str, int] = {}
+    for node, _ in written(program.body):
+        for ref in reads(node):
+            counts[ref.buffer] = counts.get(ref.buffer, 0) + 1
+    if isinstance(program.result, Ref):
+        counts[program.result.buffer] = counts.get(program.result.buffer, 0) + 1
+
+    def visit(block: Block) -> Block:
+        nodes = [n._replace(body=visit(n.body)) if isinstance(n, Loop) else n for n in block]
+        made = {n.target: at for at, n in enumerate(nodes) if isinstance(n, Assign)}
+        gone = set()
+        for at, node in enumerate(nodes):
+            if not isinstance(node, Assign) or node.op != "copy":
+                continue
+            source = node.operands[0]
+            only = isinstance(source, Ref) and source.buffer in known and counts[source.buffer] == 1
+            if program.buffers[node.target.buffer].kind == "output" and only and source in made:
+                earlier = nodes[made[source]]
+                assert isinstance(earlier, Assign)
+                nodes[at] = earlier._replace(target=node.target)
+                gone.add(made[source])
+        return tuple(node for at, node in enumerate(nodes) if at not in gone)
+
+    return program._replace(body=visit(program.body))
 
 
 def algebra(program: Program) -> Program:
@@ -416,7 +379,7 @@ def _covers(
     readers: list[tuple[Ref, tuple[Loop, ...]]],
 ) -> bool:
     """Whether each element that is read is added to exactly once."""
-    if not _invertible(node.target, loops):
+    if not invertible(node.target, loops):
         return False
     shape = program.buffers[name].shape
     region = _region(node.target, loops)
@@ -443,6 +406,3 @@ def _region(ref: Ref, loops: tuple[Loop, ...]) -> tuple[Affine, ...] | None:
         region.append(extents[index].substitute(numbered))
         numbered[index] = Affine.index(f"#{axis}")
     return tuple(region)
-
-
-__all__ = ["definitions", "instance", "map_refs", "plain", "prepare", "simplify", "written"]

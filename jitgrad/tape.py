@@ -41,6 +41,7 @@ from jitgrad.traced import (
     CONSTANT,
     LOW,
     NOTHING,
+    SCALAR,
     SHIFT,
     Shape,
     Traced,
@@ -56,6 +57,7 @@ from jitgrad.traced import (
 )
 from jitgrad.value import Value
 
+Array = np.ndarray[Any, Any]
 CODE_SPAN = 1 << 20  # program points of one code object
 
 
@@ -78,7 +80,7 @@ class Input(NamedTuple):
     name: str
     shape: Shape
     dtype: str = "f8"
-    data: np.ndarray[Any, Any] | None = None
+    data: Array | None = None
 
 
 _SCALAR_SYMBOLS = tuple(Symbol(row.name, (), ((),) * row.arity) for row in OPS.values())
@@ -106,7 +108,7 @@ class Tape:
         self._newest = newest
         self._interned = {symbol: number for number, symbol in enumerate(self.table)}
         self._captured_codes: dict[int, Traced] = {}
-        self._tables: dict[int, tuple[np.ndarray[Any, Any], Traced]] = {}
+        self._tables: dict[int, tuple[Array, Array, Traced]] = {}
         self._codes: dict[int, int] = {}
         self.indexed: dict[int, set[int]] = {}
         self.code_objects: list[CodeType] = []
@@ -193,7 +195,7 @@ class Tape:
         self._captured_codes[id(value)] = traced
         return traced
 
-    def _table(self, data: np.ndarray[Any, Any]) -> Traced:
+    def _table(self, data: Array) -> Traced:
         if data.dtype == object:
             parts = [(data[at], at) for at in np.ndindex(data.shape)]
             return self.assemble(parts, data.shape)
@@ -204,22 +206,25 @@ class Tape:
         if data.ndim == 0:
             return make(self, self.constant(float(data)))
         known = self._tables.get(id(data))
-        if known is not None and np.array_equal(
-            known[1].tape.inputs[~(known[1].code >> SHIFT)].data, data
-        ):  # type: ignore[arg-type]
-            return known[1]
+        if known is not None and np.array_equal(known[1], data, equal_nan=data.dtype.kind == "f"):
+            return known[2]
         whole = data.dtype.kind in "iu" and np.can_cast(data.dtype, np.int64)
         dtype = "i8" if whole else "f8"
-        traced = self.add_input("table", data.shape, dtype, np.array(data, dtype=dtype, order="C"))
-        self._tables[id(data)] = (data, traced)
+        copied = np.array(data, dtype=dtype, order="C")
+        traced = self.add_input("table", data.shape, dtype, copied)
+        self._tables[id(data)] = (data, copied, traced)
         return traced
 
     # --- what Values ask for ---------------------------------------------------------------------
 
     def elementwise(self, name: str, operands: Sequence[Any]) -> Traced:
         """Record one op of the table over broadcast operands."""
-        values = [self.lift(operand) for operand in operands]
+        values = [x if type(x) is Traced else self.lift(x) for x in operands]
         kind = "b" if OPS[name].boolean else "f"
+        if not any(value.dims for value in values):
+            a, b, c = (*[value.code for value in values], NOTHING, NOTHING)[:3]
+            position = self.record(SCALAR[name], a, b, c, user_frame())
+            return make(self, position << SHIFT, (), (), kind)
         try:
             shape = np.broadcast_shapes(*(value.dims for value in values))
         except ValueError:

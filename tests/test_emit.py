@@ -578,11 +578,9 @@ def test_views_of_what_is_not_a_vector():
     )
     assert body_of(program) == textwrap.dedent("""\
         flat = A.reshape(24)
-        part = np.empty((2, 3))
-        part[:] = A.reshape(-1)[6:12].reshape(2, 3)
+        part = A.reshape(-1)[6:12].reshape(2, 3)
         row = A.reshape(-1)[9:12]
-        same = np.empty((4, 6))
-        same[:] = A
+        same = A
         total = flat[1]
         total += part[1, 2]
         total += row[0]

@@ -1,0 +1,395 @@
+"""Random functions through every stage: ``python -m tests.fuzz 5000 --seed 0``.
+
+For each function the value and the gradient of eager Values, of the reference interpreter after
+the adjoint and after every pass, and of the generated source in CPython have to agree; the eager
+gradient has to agree with central differences. A failure is made smaller and printed as a script.
+"""
+
+import argparse
+import ast
+import collections
+import functools
+import itertools
+import sys
+import time
+import traceback
+from typing import NamedTuple
+
+import numpy as np
+
+from jitgrad import Value, cache, compiled, cpu, emit
+from jitgrad.adjoint import gradient
+from jitgrad.contract import contract
+from jitgrad.program import run, verify
+from jitgrad.simplify import prepare
+from jitgrad.sums import gather_sums
+from tests.random_functions import random_function
+
+LARGE = 1e6  # a loop let it grow: nothing to compare with
+STEP = 1e-6
+ATTEMPTS = 600  # at making a failure smaller
+
+
+class Mismatch(Exception):
+    """Two stages disagree, or one fails."""
+
+    def __init__(self, stage, message):
+        super().__init__(f"{stage}: {message}")
+        self.stage = stage
+
+
+class Result(NamedTuple):
+    """A value and the gradient with respect to each of ``argnums``."""
+
+    value: float
+    gradients: list
+
+
+# --- running the user's function -----------------------------------------------------------------
+
+
+class Stopped:
+    """``stop`` for plain numbers: gives again what it gave at the first run.
+
+    Differences then see a detached value as the constant that it is for derivatives.
+    """
+
+    def __init__(self):
+        self.seen = []
+        self.at = 0
+
+    def __call__(self, v):
+        if self.at == len(self.seen):
+            self.seen.append(np.copy(v)[()])
+        self.at += 1
+        return self.seen[self.at - 1]
+
+
+def stop(v):
+    """Return a Value without its history."""
+    return v.data if isinstance(v, Value) else v
+
+
+def defined(source, stopped=stop):
+    """The function that a source defines."""
+    namespace = {"np": np, "Value": Value, "stop": stopped, "__name__": "fuzzed"}
+    exec(compile(source, "<fuzz>", "exec"), namespace)
+    return namespace["f"]
+
+
+def fresh(arguments):
+    """Copies, so that nobody can change another's arguments."""
+    return [np.array(a) if isinstance(a, np.ndarray) else a for a in arguments]
+
+
+def plainly(case, stopped):
+    """The value in CPython and NumPy, as a function of the arguments."""
+    function = defined(case.source, stopped)
+
+    def value(*arguments):
+        stopped.at = 0
+        with np.errstate(all="ignore"):
+            return float(function(*fresh(arguments)))
+
+    return value
+
+
+def eagerly(case):
+    """The value and gradient of eager Values."""
+    values = [Value(a) if n in case.argnums else a for n, a in enumerate(fresh(case.arguments))]
+    with np.errstate(all="ignore"):
+        out = defined(case.source)(*values)
+        out = out[()] if isinstance(out, np.ndarray) else out
+        if isinstance(out, Value) and out.requires_grad:
+            out.backward()
+    gradients = [values[n].grad + np.zeros(np.shape(case.arguments[n])) for n in case.argnums]
+    return Result(float(out.data if isinstance(out, Value) else out), gradients)
+
+
+# --- comparing -----------------------------------------------------------------------------------
+
+
+def compare(stage, found, expected, tolerance=1e-8):
+    """Raise where two results differ."""
+    near("value", stage, found.value, expected.value, 1.0, tolerance)
+    for number, (a, b) in enumerate(zip(found.gradients, expected.gradients, strict=True)):
+        scale = max(np.max(np.abs(g), initial=0.0) for g in expected.gradients)
+        near(f"gradient {number}", stage, a, b, scale, tolerance)
+
+
+def near(what, stage, found, expected, scale, tolerance):
+    if np.shape(found) != np.shape(expected):
+        raise Mismatch(stage, f"{what} of shape {np.shape(found)}, not {np.shape(expected)}")
+    away = np.abs(np.subtract(found, expected))
+    if not np.all(away <= tolerance * (1.0 + abs(scale) + np.abs(expected))):
+        raise Mismatch(stage, f"{what} is\n{found}\nexpected\n{expected}")
+
+
+def differences(case, value, eager):
+    """Compare the eager gradient with central differences, kinks and jumps left out."""
+    for number, expected in zip(case.argnums, eager.gradients, strict=True):
+        for at in np.ndindex(np.shape(expected)):
+            low, middle, high = (
+                value(*moved(case.arguments, number, at, step)) for step in (-STEP, 0, STEP)
+            )
+            scale = 1.0 + abs(middle) + np.max(np.abs(expected), initial=0.0)
+            left, right = (middle - low) / STEP, (high - middle) / STEP
+            central = (high - low) / (2 * STEP)
+            curved = abs(left - right) > 1e-3 * (scale + abs(central))
+            if not curved and not abs(central - expected[at]) <= 1e-5 * scale * 10:
+                message = f"argument {number} at {at} is {expected[at]}, not {central}"
+                raise Mismatch("central differences", message)
+
+
+def moved(arguments, number, at, step):
+    changed = fresh(arguments)
+    if np.ndim(changed[number]):
+        changed[number][at] += step
+    else:
+        changed[number] += step
+    return changed
+
+
+# --- the pipeline --------------------------------------------------------------------------------
+
+
+class Pipeline:
+    """One traced function through all stages."""
+
+    def __init__(self, case, strict):
+        self.strict = strict
+        function = compiled.compile(defined(case.source), argnums=case.argnums, strict=strict)
+        bound, self.traced = function._trace(tuple(fresh(case.arguments)), {})
+        self.given = compiled._inputs(bound, self.traced)
+        self.names = [argument.buffer for argument in self.traced.arguments]
+        wrt = function._differentiated(bound, self.traced)
+        self.wrt = [self.names[place] for place in wrt]
+        self.outputs = [f"grad_{name}" for name in self.wrt]
+
+    def interpreted(self, program, outputs):
+        outcome = run(program, dict(zip(self.names, self.given, strict=True)))
+        return Result(float(outcome.value), [outcome.buffers[name] for name in outputs])
+
+    def stages(self):
+        """Yield the name and the result of each stage."""
+        program = verify(self.traced.program)
+        yield "lower", self.interpreted(program, [])
+        program = verify(gradient(verify(prepare(program)), self.wrt))
+        yield "adjoint", self.interpreted(program, self.outputs)
+        contracted = False
+        for number, step in enumerate(compiled.PASSES):
+            if self.strict and step is gather_sums:
+                continue
+            before, program = program, step(program)
+            contracted = contracted or step is contract
+            if program != before:
+                program = program if contracted else verify(program)
+                yield f"{number} {step.__name__}", self.interpreted(program, self.outputs)
+        yield "source in CPython", self.printed(program)
+
+    def printed(self, program):
+        """Run the generated text; what it leaves unwritten is NaN."""
+        arguments = [*self.names, *self.outputs]
+        made = emit.emit(program, name="kernel_name", arguments=arguments, strict=self.strict)
+        name = f"fuzzed_{cache.digest(made.text)}"
+        return self.called(cpu.interpret(made.text.replace("kernel_name", name), name), program)
+
+    def called(self, kernel, program):
+        kernel.__globals__["np"] = Poisoned()
+        gradients = [np.full(program.buffers[name].shape, np.nan) for name in self.outputs]
+        with np.errstate(all="ignore"):
+            value = kernel(*fresh(self.given), *gradients)
+        return Result(float(value), gradients)
+
+
+class Poisoned:
+    """NumPy, except that new arrays hold NaN."""
+
+    empty = staticmethod(functools.partial(np.full, fill_value=np.nan))
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+
+def attempt(stage, function, *arguments):
+    """Call; an exception is a failure of the stage."""
+    try:
+        return function(*arguments)
+    except Mismatch:
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{where.filename.rsplit('/', 1)[-1]}:{where.name}"
+        text = "".join(traceback.format_exception(error, limit=-6))
+        raise Mismatch(f"{stage} ({type(error).__name__} in {place})", text) from error
+
+
+def check(case):
+    """Compare all engines on a function.
+
+    Returns
+    -------
+    bool
+        False where the function itself gave no finite number.
+
+    Raises
+    ------
+    Mismatch
+    """
+    stopped = Stopped()
+    value = plainly(case, stopped)
+    expected = value(*case.arguments)
+    if not abs(expected) < LARGE:
+        return False
+    eager = attempt("eager", eagerly, case)
+    if not all(np.all(np.abs(g) < LARGE) for g in eager.gradients):
+        return False
+    near("value", "eager", eager.value, expected, abs(expected), 1e-9)
+    differences(case, value, eager)
+    through(case, eager, strict=False)
+    if case.seed % 3 == 0 or case.exact:
+        bits = expected if case.exact else None
+        through(case, eager, strict=True, bits=bits)
+    return True
+
+
+def through(case, expected, strict, bits=None):
+    """Compare every stage of the pipeline."""
+    mode = "strict " if strict else ""
+    pipeline = attempt(f"{mode}trace", Pipeline, case, strict)
+    stages = pipeline.stages()
+    stage = "lower"
+    while True:
+        following = attempt(f"{mode}after {stage}", next, stages, None)
+        if following is None:
+            return
+        stage, found = following
+        wanted = expected if found.gradients else Result(expected.value, [])
+        compare(f"{mode}{stage}", found, wanted)
+        if bits is not None and found.value != bits:
+            raise Mismatch(f"{mode}{stage}", f"value is {found.value!r}, in CPython {bits!r}")
+
+
+# --- making failures smaller ---------------------------------------------------------------------
+
+
+def minimised(case, stage):
+    """Drop statements and parts of expressions as long as the same stage fails."""
+    left = ATTEMPTS
+    changed = True
+    while changed:
+        changed = False
+        for smaller in smaller_sources(case.source):
+            left -= 1
+            if left < 0:
+                return case
+            if fails(case._replace(source=smaller), stage):
+                case, changed = case._replace(source=smaller), True
+                break
+    return case
+
+
+def fails(case, stage):
+    try:
+        check(case)
+    except Mismatch as failure:
+        return failure.stage == stage
+    except Exception:
+        return False
+    return False
+
+
+def smaller_sources(source):
+    """Yield sources with one statement left out or one expression replaced by a part of it."""
+    count = sum(1 for _ in ast.walk(ast.parse(source)))
+    for number in range(count):
+        for way in itertools.count():
+            tree = ast.parse(source)
+            node = next(itertools.islice(ast.walk(tree), number, None))
+            if not hasattr(node, "_fields") or not reduce(node, way):
+                break
+            yield ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+
+
+def reduce(node, way):
+    """Change a node in the way of this number; False if there is none."""
+    places = []
+    for field, value in ast.iter_fields(node):
+        if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
+            for at, statement in enumerate(value):
+                if not isinstance(statement, ast.Return | ast.FunctionDef):
+                    places.append(functools.partial(drop, value, at))
+        elif isinstance(value, ast.expr):
+            places += [functools.partial(setattr, node, field, part) for part in parts(value)]
+        elif isinstance(value, list):
+            for at, item in enumerate(value):
+                if isinstance(item, ast.expr):
+                    places += [functools.partial(value.__setitem__, at, p) for p in parts(item)]
+    if way >= len(places):
+        return False
+    places[way]()
+    return True
+
+
+def drop(block, at):
+    body = block[at].body if isinstance(block[at], ast.For) else []
+    block[at : at + 1] = [] if len(block) > 1 or body else [ast.Pass()]
+
+
+def parts(value):
+    """What can stand in an expression's place."""
+    if isinstance(value, ast.BinOp):
+        return [value.left, value.right]
+    if isinstance(value, ast.Call):
+        return list(value.args)
+    if isinstance(value, ast.UnaryOp):
+        return [value.operand]
+    if isinstance(value, ast.IfExp):
+        return [value.body, value.orelse]
+    return []
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def report(case, failure):
+    """Print a failure as a script."""
+    small = minimised(case, failure.stage)
+    try:
+        check(small)
+    except Mismatch as again:
+        failure = again
+    print(f"\n--- seed {case.seed}: {failure}\n{small.reproduction()}", flush=True)
+
+
+def fuzz(count, seed=0, minimise=True):
+    """Check many functions; return the failures by stage."""
+    found = collections.Counter()
+    for number in range(seed, seed + count):
+        case = random_function(number)
+        try:
+            found["checked" if check(case) else "not finite"] += 1
+        except Mismatch as failure:
+            found[failure.stage] += 1
+            if minimise and found[failure.stage] <= 2:
+                report(case, failure)
+            else:
+                print(f"--- seed {number}: {failure.stage}", flush=True)
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("count", type=int, nargs="?", default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    start = time.perf_counter()
+    found = fuzz(given.count, given.seed)
+    for stage, times in found.most_common():
+        print(f"{times:6d}  {stage}")
+    print(f"{time.perf_counter() - start:.0f} s")
+    sys.exit(bool(set(found) - {"checked", "not finite"}))
+
+
+if __name__ == "__main__":
+    main()
