@@ -101,18 +101,21 @@ class Value(Node):
 
     @data.setter
     def data(self, data: Any) -> None:
-        refuse(self, "assigning to .data")
+        if active.tape is not None:
+            refuse(self, "assigning to .data")
         self._data = accept(number_of(data), self.requires_grad)
 
     @property
     def grad(self) -> Any:
         """The gradient, added up over calls of ``backward()``; 0 before the first."""
-        refuse(self, ".grad")
+        if active.tape is not None:
+            refuse(self, ".grad")
         return self._grad
 
     @grad.setter
     def grad(self, grad: Any) -> None:
-        refuse(self, "assigning to .grad")
+        if active.tape is not None:
+            refuse(self, "assigning to .grad")
         self._grad = grad
 
     @property
