@@ -1,6 +1,6 @@
 """`compile`: a function becomes a cached kernel of its value and gradient.
 
-The pipeline is the tuple `PASSES`; `CompiledFunction` keeps one trace for each signature and one
+The pipeline is the tuple `PASSES` of pipeline.py; `CompiledFunction` keeps one trace for each signature and one
 kernel for each thing that was asked of it.
 
 >>> @compile
@@ -24,15 +24,11 @@ import optree
 
 from jitgrad import cache, cpu
 from jitgrad.adjoint import gradient
-from jitgrad.contract import contract
 from jitgrad.emit import emit
 from jitgrad.errors import ArgumentError, NoGradientError, user_location
-from jitgrad.fuse import fuse, sink_fills
 from jitgrad.graph import Gradients, active, record
-from jitgrad.hoist import hoist
-from jitgrad.invariant import lift_invariants
+from jitgrad.pipeline import PASSES, STRICT_PASSES
 from jitgrad.program import Program
-from jitgrad.rematerialise import rematerialise
 from jitgrad.signature import (
     Identity,
     Outside,
@@ -45,32 +41,12 @@ from jitgrad.signature import (
     prepared,
     spec_of,
 )
-from jitgrad.simplify import plain, prepare, simplify
+from jitgrad.simplify import prepare
 from jitgrad.straight import MISS, straight, straight_backward
-from jitgrad.sums import gather_sums
 from jitgrad.tape import Tape
 from jitgrad.trace import Argument, Call, TracedCall, trace
 from jitgrad.traced import Traced
-from jitgrad.unroll import unroll
 from jitgrad.value import Value
-
-PASSES: tuple[Callable[[Program], Program], ...] = (
-    plain,
-    simplify,
-    lift_invariants,
-    unroll,
-    simplify,
-    fuse,
-    rematerialise,
-    simplify,
-    fuse,
-    sink_fills,
-    fuse,
-    contract,
-    gather_sums,
-    hoist,
-)
-"""What happens to a Program between the adjoint and the printer, in order."""
 
 _PLACEHOLDER = "kernel_name"
 
@@ -478,9 +454,8 @@ class CompiledFunction:
         if wrt:
             program = gradient(program, names)
         clock.lap("adjoint")
-        for step in PASSES:
-            if not (self._strict and step is gather_sums):
-                program = step(program)
+        for step in STRICT_PASSES if self._strict else PASSES:
+            program = step(program)
         clock.lap("optimise")
         outputs = [f"grad_{name}" for name in names]
         aux = [name for name, buffer in program.buffers.items() if name.startswith("aux")]

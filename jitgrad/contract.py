@@ -64,34 +64,34 @@ def _temporaries(program: Program) -> list[_Uses]:
     ]
 
 
-def _reshaped(program: Program, name: str, keep: list[int]) -> Program:
-    """Keep only some of a buffer's axes."""
-    buffer = program.buffers[name]
-    shape = tuple(buffer.shape[axis] for axis in keep)
+def drop_axes(program: Program) -> Program:
+    """Drop the dimensions along which only one position is alive at a time."""
+    kept = {use.name: _alive_axes(use) for use in _temporaries(program)}
+    buffers = dict(program.buffers)
+    for name, axes in kept.items():
+        old = buffers[name]
+        buffers[name] = old._replace(shape=tuple(old.shape[axis] for axis in axes))
 
     def change(ref: Ref) -> Ref:
-        return Ref(name, tuple(ref.index[axis] for axis in keep)) if ref.buffer == name else ref
+        axes = kept.get(ref.buffer)
+        if axes is None or len(axes) == len(ref.index):
+            return ref
+        return Ref(ref.buffer, tuple(ref.index[axis] for axis in axes))
 
     body = tuple(map_refs(node, change) for node in program.body)
     result = change(program.result) if isinstance(program.result, Ref) else program.result
-    buffers = {**program.buffers, name: buffer._replace(shape=shape)}
     return program._replace(buffers=buffers, body=body, result=result)
 
 
-def drop_axes(program: Program) -> Program:
-    """Drop the dimensions along which only one position is alive at a time."""
-    for use in _temporaries(program):
-        common = use.common()
-        axes = range(len(program.buffers[use.name].shape))
-        keep = []
-        for axis in axes:
-            positions = {found.ref.index[axis] for found in use.found}
-            alone = len(positions) == 1 and positions.copy().pop().indices() <= common
-            if not alone:
-                keep.append(axis)
-        if len(keep) < len(axes):
-            program = _reshaped(program, use.name, keep)
-    return program
+def _alive_axes(use: _Uses) -> list[int]:
+    """Return the dimensions along which several positions are used at once."""
+    common = use.common()
+    axes = []
+    for axis in range(len(use.found[0].ref.index)):
+        positions = {found.ref.index[axis] for found in use.found}
+        if len(positions) > 1 or not positions.pop().indices() <= common:
+            axes.append(axis)
+    return axes
 
 
 # --- carried values ------------------------------------------------------------------------------

@@ -60,10 +60,11 @@ class Meeting(NamedTuple):
 
     buffers: Mapping[str, Buffer]
     outer: Ranges
+    strict: bool = False  # whether the order of two additions matters
 
     def order_matters(self, a: Use, b: Use) -> bool:
         """Whether swapping the two may change a result: not for two reads or two additions."""
-        return not (a.kind == b.kind and a.kind in ("read", "add"))
+        return a.kind != b.kind or a.kind == "write" or (a.kind == "add" and self.strict)
 
     def distances(
         self, a: Use, b: Use, index_a: str, index_b: str, span: int
@@ -151,9 +152,11 @@ def same_element(a: Ref, b: Ref) -> bool:
     return a == b
 
 
-def is_carried(loop: Loop, buffers: Mapping[str, Buffer], outer: Ranges) -> bool:
+def is_carried(
+    loop: Loop, buffers: Mapping[str, Buffer], outer: Ranges, strict: bool = False
+) -> bool:
     """Whether an iteration of a loop needs or disturbs another one; sums do not count."""
-    meeting = Meeting(buffers, outer)
+    meeting = Meeting(buffers, outer, strict)
     span = max(bounds(loop.extent, dict(outer))[1], 0)
     found = list(uses(loop))
     writes = [use for use in found if use.kind != "read"]

@@ -27,9 +27,17 @@ from jitgrad.program import (
 _MANY = 400  # a block with more nodes than this is left as it is
 
 
-def fuse(program: Program) -> Program:
-    """Fuse the loops of each block, outer loops first."""
-    return program._replace(body=_Fusion(program.buffers).block(program.body, {}))
+def fuse(program: Program, *, strict: bool = False) -> Program:
+    """Fuse the loops of each block, outer loops first.
+
+    Parameters
+    ----------
+    program : Program
+        In which every read sees the final value of an element.
+    strict : bool
+        Keep the order of the additions to each element.
+    """
+    return program._replace(body=_Fusion(program.buffers, strict).block(program.body, {}))
 
 
 class _Group(NamedTuple):
@@ -41,8 +49,9 @@ class _Group(NamedTuple):
 
 
 class _Fusion:
-    def __init__(self, buffers: dict[str, Buffer]) -> None:
+    def __init__(self, buffers: dict[str, Buffer], strict: bool) -> None:
         self.buffers = buffers
+        self.strict = strict
 
     def block(self, block: Block, outer: Ranges) -> Block:
         """Fuse the loops of a block, then those inside the result."""
@@ -52,7 +61,7 @@ class _Fusion:
         for node in block:
             if isinstance(node, Loop):
                 inner = ranges_of((node,), outer)
-                backward = node.backward and is_carried(node, self.buffers, outer)
+                backward = node.backward and is_carried(node, self.buffers, outer, self.strict)
                 node = node._replace(body=self.block(node.body, inner), backward=backward)
             nodes.append(node)
         return tuple(nodes)
@@ -61,7 +70,7 @@ class _Fusion:
         uses = [touched(node, self.buffers) for node in block]
         after = self._dependences(uses, outer)
         groups = {
-            n: _Group((n,), node, _direction(node, self.buffers, outer))
+            n: _Group((n,), node, _direction(node, self.buffers, outer, self.strict))
             if isinstance(node, Loop)
             else _Group((n,), None, None)
             for n, node in enumerate(block)
@@ -85,7 +94,7 @@ class _Fusion:
 
     def _dependences(self, uses: list[dict[str, list[Use]]], outer: Ranges) -> list[set[int]]:
         """Return for each node the later nodes that must stay after it."""
-        meeting = Meeting(self.buffers, outer)
+        meeting = Meeting(self.buffers, outer, self.strict)
         holders: dict[str, list[int]] = {}
         for n, found in enumerate(uses):
             for root in found:
@@ -178,7 +187,7 @@ class _Fusion:
         self, a: _Group, b: _Group, uses: list[dict[str, list[Use]]], block: Block, outer: Ranges
     ) -> tuple[int, int]:
         """Return the smallest and largest ``iteration of a - iteration of b`` that share data."""
-        meeting = Meeting(self.buffers, outer)
+        meeting = Meeting(self.buffers, outer, self.strict)
         low = high = 0
         for m in a.members:
             for n in b.members:
@@ -197,8 +206,8 @@ class _Fusion:
         return low, high
 
 
-def _direction(loop: Loop, buffers: dict[str, Buffer], outer: Ranges) -> bool | None:
-    return loop.backward if is_carried(loop, buffers, outer) else None
+def _direction(loop: Loop, buffers: dict[str, Buffer], outer: Ranges, strict: bool) -> bool | None:
+    return loop.backward if is_carried(loop, buffers, outer, strict) else None
 
 
 def _meet(meeting: Meeting, first: list[Use], second: list[Use]) -> bool:

@@ -8,6 +8,7 @@ elements before their loop. Where an operand does not fit, the loop is split and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from jitgrad.program import (
     Operand,
     Program,
     Ref,
+    storage,
     substitute,
 )
 from jitgrad.resolve import Carried, Element, Fitted, Ints, Leaf, Place, Resolver
@@ -111,7 +113,6 @@ class _Lowering:
         self.sums: list[tuple[RunningSum, Ints, Shape, Place]] = []
         self.buffers: dict[str, Buffer] = {}
         self.used: dict[tuple[str, int, str], int] = {}
-        self.flat: set[int] = set()
 
     def program(self, outputs: Sequence[Traced]) -> Program:
         """Assemble the Program."""
@@ -125,8 +126,8 @@ class _Lowering:
         results = [self._output(output) for output in outputs]
         self._declare(outputs)
         starts: dict[str, list[Node]] = {}
-        for carried in self.resolver.carried:
-            starts.setdefault(carried.loop, []).append(self._start(carried))
+        for number, carried in enumerate(self.resolver.carried):
+            starts.setdefault(carried.loop, []).append(self._start(carried, number))
         for total, source in started:
             loop = total.owner.loops[total.kept]
             starts.setdefault(loop, []).append(self._first(total, source))
@@ -135,8 +136,6 @@ class _Lowering:
             self._store(number, found, output)
             for number, (found, output) in enumerate(zip(results[1:], outputs[1:], strict=True))
         ]
-        for number in sorted(self.flat):
-            self._flatten(self.leaves[number])
         result = self._operand(results[0])
         sites = tuple(sorted(self.used, key=lambda place: self.used[place]))
         return Program(self.buffers, (*body, *tail), result, self.resolver.tables, sites)
@@ -183,7 +182,7 @@ class _Lowering:
                 self.resolver.tables[name] = given.data
         for name in sorted(self.resolver.flat_inputs):
             self.buffers[f"{name}_flat"] = self.buffers[name]._replace(
-                shape=(int(np.prod(self.buffers[name].shape)),),
+                shape=(math.prod(self.buffers[name].shape),),
                 kind="input",
                 views=name,
                 label=f"{self.buffers[name].label}_flat",
@@ -198,24 +197,23 @@ class _Lowering:
                 )
         for leaf in self.leaves:
             if leaf.symbol.op != "put" and leaf.owner is leaf:
-                room = tuple(n + s for n, s in zip(leaf.box, leaf.shifts, strict=False))
                 label = self.tape.place(leaf.site)[2]
                 self.buffers[f"v{leaf.number}"] = Buffer(
-                    (*room, *leaf.result_dims), "temporary", label=label
+                    (*leaf.room, *leaf.result_dims), "temporary", label=label
                 )
 
-    def _flatten(self, leaf: Leaf) -> None:
-        room = tuple(n + s for n, s in zip(leaf.box, leaf.shifts, strict=False))
-        shape = (*room, int(np.prod(leaf.result_dims)))
+    def _flattened(self, leaf: Leaf) -> str:
+        """Declare a view of a statement's results in which each one is a vector."""
         name = f"v{leaf.number}"
+        shape = (*leaf.room, math.prod(leaf.result_dims))
         self.buffers[f"{name}_flat"] = self.buffers[name]._replace(shape=shape, views=name)
+        return f"{name}_flat"
 
     def _operand(self, fitted: Fitted) -> Operand:
         if isinstance(fitted, Element):
-            outer = tuple(p.plus(s) for p, s in zip(fitted.outer, fitted.leaf.shifts, strict=False))
-            if fitted.flat:
-                self.flat.add(fitted.leaf.number)
-            name = f"v{fitted.leaf.number}" + ("_flat" if fitted.flat else "")
+            leaf = fitted.leaf
+            outer = tuple(p.plus(s) for p, s in zip(fitted.outer, leaf.shifts, strict=False))
+            name = self._flattened(leaf) if fitted.flat else f"v{leaf.number}"
             return Ref(name, (*outer, *fitted.inner))
         return fitted if isinstance(fitted, Ref) else float(fitted)
 
@@ -304,18 +302,42 @@ class _Lowering:
         """The element that a gather reads: a base plus a stride times an element of the indices."""
         source, index = (self._operand(self.fitted[leaf.number, slot]) for slot in range(2))
         assert isinstance(source, Ref) and isinstance(index, Ref)
-        base = self.buffers[source.buffer]
-        stride, strides = leaf.symbol.axes[0], contiguous(base.shape)
-        axis = next(
-            d
-            for d, s in enumerate(strides)
-            if (base.shape[d] > 1 and stride % s == 0) or d == len(strides) - 1
-        )
+        stride, table = leaf.symbol.axes[0], storage(self.buffers, index.buffer)[0]
+        reach = stride * int(self.resolver.tables[table].max(initial=0))
+        axis = self._axis_along(leaf, source, stride, reach)
+        if axis is None:
+            source, axis = self._as_vector(source), 0
+        unit = contiguous(self.buffers[source.buffer].shape)[axis]
         moved = list(source.index)
-        moved[axis] = moved[axis].plus(Affine(0, ((index, stride // strides[axis]),)))
+        moved[axis] = moved[axis].plus(Affine(0, ((index, stride // unit),)))
         return Ref(source.buffer, tuple(moved))
 
-    def _start(self, carried: Carried) -> Node:
+    def _axis_along(self, leaf: Leaf, source: Ref, stride: int, reach: int) -> int | None:
+        """Find the axis of a buffer in which up to ``reach`` elements, in strides, stay."""
+        shape = self.buffers[source.buffer].shape
+        place = Place(leaf.loops, leaf.indices, leaf.inner, leaf.symbol.shape)
+        for axis, unit in enumerate(contiguous(shape)):
+            position = source.index[axis]
+            if shape[axis] > 1 and stride % unit == 0 and not position.gathers():
+                low, high = place.range_of(dict(position.terms))
+                ends = (low, high, low + reach // unit, high + reach // unit)
+                fits = all(0 <= position.constant + end < shape[axis] for end in ends)
+                return axis if fits else None
+        return None
+
+    def _as_vector(self, ref: Ref) -> Ref:
+        """Name an element by its place in all of its buffer's storage."""
+        owner, offset = storage(self.buffers, ref.buffer)
+        at = Affine(offset)
+        strides = contiguous(self.buffers[ref.buffer].shape)
+        for position, stride in zip(ref.index, strides, strict=True):
+            at = at.plus(position, stride)
+        name, old = f"{owner}_vector", self.buffers[owner]
+        label = f"{old.label}_flat" if old.label else ""
+        self.buffers[name] = old._replace(shape=(math.prod(old.shape),), views=owner, label=label)
+        return Ref(name, (at,))
+
+    def _start(self, carried: Carried, number: int) -> Node:
         target, place = self._operand(carried.target), carried.place
         assert isinstance(target, Ref)
         around = self._loops_after(carried)
@@ -323,7 +345,7 @@ class _Lowering:
         copied = nest(inner, Assign(target, "copy", (self._operand(carried.source),), -1))
         for name, extent in reversed(around):
             copied = Loop(name, extent, (copied,))
-        return _renamed(copied, f"_{target.buffer}")
+        return _renamed(copied, f"_{target.buffer}_{number}")
 
     def _loops_after(self, carried: Carried) -> list[tuple[str, Affine]]:
         """The loops inside the carrying one, in which the first elements vary."""

@@ -11,7 +11,7 @@ front, filled before the loop. What does not fit makes the caller split a loop.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -64,6 +64,7 @@ class Leaf:
         self.owner = self  # where a running sum is kept
         self.link: int | None = None  # the operand that continues a running sum
         self.shifts = [0] * len(loops)
+        self.tops = [0] * len(loops)  # beyond the last position that a carried value starts at
         self.inner = tuple(f"d{number}_{axis}" for axis in range(len(symbol.shape)))
 
     @property
@@ -82,6 +83,17 @@ class Leaf:
     def box(self) -> Shape:
         """The extents of the loops that its results are kept apart by."""
         return tuple(int(n) + 1 for n in self.indices.max(axis=0)[: self.depth])
+
+    @property
+    def room(self) -> Shape:
+        """The extents of its buffer before those of one result: with room for carried values."""
+        sizes = zip(self.box, self.tops, self.shifts, strict=False)
+        return tuple(max(n, top) + shift for n, top, shift in sizes)
+
+    def make_room(self, dim: int, low: int, high: int) -> None:
+        """Let positions from ``low`` to ``high`` along a loop be in its buffer."""
+        self.shifts[dim] = max(self.shifts[dim], -low)
+        self.tops[dim] = max(self.tops[dim], high + 1)
 
 
 class Element(NamedTuple):
@@ -103,6 +115,18 @@ class Place(NamedTuple):
     indices: Ints
     inner: tuple[str, ...] = ()
     dims: Shape = ()
+
+    def range_of(self, terms: Mapping[Any, int]) -> tuple[int, int]:
+        """Return the smallest and largest sum of coefficients times indices, 0 taken in."""
+        outer = np.zeros(len(self.indices), dtype=np.int64)
+        low = high = 0
+        for atom, c in terms.items():
+            if atom in self.inner:
+                last = c * (self.dims[self.inner.index(atom)] - 1)
+                low, high = low + min(last, 0), high + max(last, 0)
+            else:
+                outer += c * self.indices[:, self.loops.index(atom)]
+        return low + int(outer.min(initial=0)), high + int(outer.max(initial=0))
 
     def without(self, axis: int, rows: Any) -> Place:
         """Return the place with one loop dropped, for some of the iterations."""
@@ -179,7 +203,7 @@ def delinearise(position: Affine, dims: Shape, place: Place) -> tuple[Affine, ..
         if axis == 0:
             result.append(Affine.of(carry, parts[0]))
             break
-        low, high = _range(parts[axis], place)
+        low, high = place.range_of(parts[axis])
         constant = carry % dims[axis]
         constant -= (constant + low) // dims[axis] * dims[axis]
         if constant + high >= dims[axis]:
@@ -187,18 +211,6 @@ def delinearise(position: Affine, dims: Shape, place: Place) -> tuple[Affine, ..
         result.append(Affine.of(constant, parts[axis]))
         carry = (carry - constant) // dims[axis]
     return tuple(reversed(result))
-
-
-def _range(terms: dict[Any, int], place: Place) -> tuple[int, int]:
-    outer = np.zeros(len(place.indices), dtype=np.int64)
-    low = high = 0
-    for atom, c in terms.items():
-        if atom in place.inner:
-            last = c * (place.dims[place.inner.index(atom)] - 1)
-            low, high = low + min(last, 0), high + max(last, 0)
-        else:
-            outer += c * place.indices[:, place.loops.index(atom)]
-    return low + int(outer.min(initial=0)), high + int(outer.max(initial=0))
 
 
 class Resolver:
@@ -342,8 +354,7 @@ class Resolver:
         self, element: Element, codes: Ints, strides: Shape, place: Place, axis: int, reach: int
     ) -> bool:
         """Register what the first iterations read, to be stored before the loop."""
-        leaf, loop = element.leaf, place.loops[axis]
-        dim = leaf.loops.index(loop)
+        loop = place.loops[axis]
         for step in range(reach):
             rows = place.indices[:, axis] == step
             if not rows.any():
@@ -362,7 +373,6 @@ class Resolver:
                 return False
             if fresh:
                 self.carried.append(Carried(loop, target, source, before))
-        leaf.shifts[dim] = max(leaf.shifts[dim], reach)
         return True
 
     def _claim(self, target: Element, codes: Ints, strides: Shape, place: Place) -> bool | None:
@@ -376,21 +386,22 @@ class Resolver:
         if len(grid) * len(codes) > 1_000_000:
             return None
         fresh = False
+        outer: list[list[int]] = []
         for row, code in zip(place.indices, codes.tolist(), strict=True):
             at = dict(zip(place.loops, row.tolist(), strict=True))
+            outer.append([self._value(p, at) for p in target.outer])
             for cell in grid.tolist():
                 at.update(zip(place.inner, cell, strict=True))
-                key = (
-                    target.leaf.number,
-                    target.flat,
-                    *(self._value(p, at) for p in (*target.outer, *target.inner)),
-                )
+                inner = (self._value(p, at) for p in target.inner)
+                key = (target.leaf.number, target.flat, *outer[-1], *inner)
                 source = code + sum(s * c for s, c in zip(strides, cell, strict=True))
                 if code <= CONSTANT:
                     source = float(self.constants[CONSTANT - code]).hex()
                 fresh = fresh or key not in self._filled
                 if self._filled.setdefault(key, source) != source:
                     return None
+        for dim, positions in enumerate(zip(*outer, strict=True)):
+            target.leaf.make_room(dim, min(positions), max(positions))
         return fresh
 
     def _value(self, position: Affine, at: dict[str, int]) -> int:

@@ -107,7 +107,8 @@ def prepared(leaf: Any, spec: Spec) -> Any:
     if spec.kind == "values":
         leaf = leaf._data
     dtype = np.int64 if spec.kind == "integers" else np.float64
-    return np.require(leaf, dtype, "CAW").reshape(spec.shape)
+    array = np.require(leaf, dtype, "CAW").reshape(spec.shape)
+    return array if spec.shape else array.item()
 
 
 # --- what a function names outside itself --------------------------------------------------------

@@ -21,8 +21,8 @@ from jitgrad import Value, cache, compiled, cpu, emit
 from jitgrad.adjoint import gradient
 from jitgrad.contract import contract
 from jitgrad.program import run, verify
+from jitgrad.pipeline import PASSES, STRICT_PASSES
 from jitgrad.simplify import prepare
-from jitgrad.sums import gather_sums
 from tests.random_functions import random_function
 
 LARGE = 1e6  # a loop let it grow: nothing to compare with
@@ -177,14 +177,12 @@ class Pipeline:
         program = verify(gradient(verify(prepare(program)), self.wrt))
         yield "adjoint", self.interpreted(program, self.outputs)
         contracted = False
-        for number, step in enumerate(compiled.PASSES):
-            if self.strict and step is gather_sums:
-                continue
+        for number, step in enumerate(STRICT_PASSES if self.strict else PASSES):
             before, program = program, step(program)
             contracted = contracted or step is contract
             if program != before:
                 program = program if contracted else verify(program)
-                yield f"{number} {step.__name__}", self.interpreted(program, self.outputs)
+                yield f"{number} {getattr(step, '__name__', 'fuse')}", self.interpreted(program, self.outputs)
         yield "source in CPython", self.printed(program)
 
     def printed(self, program):

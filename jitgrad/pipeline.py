@@ -1,0 +1,47 @@
+"""The pipeline: what happens to a Program between the adjoint and the printer, in order.
+
+Each pass maps a Program to a Program that computes the same; the reference interpreter holds them
+to it. Up to `contract` every read sees the final value of an element.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TypeAlias
+
+from jitgrad.contract import contract
+from jitgrad.fuse import fuse, sink_fills
+from jitgrad.hoist import hoist
+from jitgrad.invariant import lift_invariants
+from jitgrad.program import Program
+from jitgrad.rematerialise import rematerialise
+from jitgrad.simplify import plain, simplify
+from jitgrad.sums import gather_sums
+from jitgrad.unroll import unroll
+
+Pass: TypeAlias = Callable[[Program], Program]
+
+PASSES: tuple[Pass, ...] = (
+    plain,
+    simplify,
+    lift_invariants,
+    unroll,
+    simplify,
+    fuse,
+    rematerialise,
+    simplify,
+    fuse,
+    sink_fills,
+    fuse,
+    contract,
+    gather_sums,
+    hoist,
+)
+
+_in_order = functools.partial(fuse, strict=True)
+
+STRICT_PASSES: tuple[Pass, ...] = tuple(
+    _in_order if step is fuse else step for step in PASSES if step is not gather_sums
+)
+"""The same for ``strict=True``: sums are added up in the order in which they were written."""

@@ -1,0 +1,207 @@
+"""The documents as programs: run their code, compare what they show, write it down again.
+
+`python -m tests.docs` says what differs; `python -m tests.docs --write` puts the real outputs into
+README.md and docs/*.md, and the modules' first lines into the README's table.
+
+A block that begins with ```python is run; all blocks of a document share one namespace. A name
+after `python` is the file that tracebacks and generated comments name. A block whose second word is
+`output` shows what the block before it printed.
+"""
+
+import ast
+import contextlib
+import io
+import math
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "jitgrad"
+README = ROOT / "README.md"
+DOCUMENTS = (README, *sorted((ROOT / "docs").glob("*.md")))
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
+DIGEST = re.compile(r"_[0-9a-f]{16}\b")
+SHOWN_DIGEST = "_0123456789abcdef"
+NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?")
+TOLERANCE = 1e-9  # relative: the last bits depend on the processor's fused multiply-add
+TABLE = re.compile(r"(?<=<!-- modules -->\n).*?(?=<!-- end of modules -->)", re.DOTALL)
+# The story; a module that is not named here stands before the first one that imports it.
+STORY = (
+    *("errors", "ops", "structure", "graph", "value", "arrays", "tape", "roll", "program"),
+    *("lower", "trace", "adjoint", "simplify", "fuse", "contract", "emit", "cache", "cpu"),
+    *("signature", "compiled", "nn", "optim"),
+)
+
+
+class Block(NamedTuple):
+    """A fenced block: its info words, its text, and where the text stands in the document."""
+
+    words: tuple[str, ...]
+    text: str
+    start: int
+    end: int
+
+    @property
+    def is_output(self):
+        return self.words[1:2] == ("output",)
+
+    @property
+    def is_code(self):
+        return self.words[:1] == ("python",) and not self.is_output
+
+
+class Mismatch(NamedTuple):
+    """A block of code, what it printed, and what the document shows (None for nothing)."""
+
+    code: Block
+    printed: str
+    shown: Block | None
+
+
+def blocks(text):
+    """List the fenced blocks of a document."""
+    return [Block(tuple(m[1].split()), m[2], m.start(2), m.end(2)) for m in FENCE.finditer(text)]
+
+
+def pairs(text):
+    """Yield each block of code with the output block that follows it, or None."""
+    found = blocks(text)
+    for block, following in zip(found, [*found[1:], None], strict=True):
+        if block.is_code:
+            shows = following is not None and following.is_output
+            yield block, following if shows else None
+
+
+def execute(block, namespace):
+    """Run one block; return what it printed, digests replaced."""
+    name = block.words[1] if len(block.words) > 1 else "example.py"
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(block.text, name, "exec"), namespace)
+    return DIGEST.sub(SHOWN_DIGEST, printed.getvalue())
+
+
+def alike(shown, real):
+    """Whether two texts are the same but for the last digits of their numbers."""
+    if NUMBER.sub("#", shown) != NUMBER.sub("#", real):
+        return False
+    numbers = zip(NUMBER.findall(shown), NUMBER.findall(real), strict=True)
+    return all(math.isclose(float(a), float(b), rel_tol=TOLERANCE) for a, b in numbers)
+
+
+def mismatches(text):
+    """Run a document; list the blocks whose output is not what it shows."""
+    namespace = {"__name__": "__main__"}
+    found = []
+    for code, shown in pairs(text):
+        printed = execute(code, namespace)
+        if not alike(shown.text if shown else "", printed):
+            found.append(Mismatch(code, printed, shown))
+    return found
+
+
+def rewritten(text):
+    """Return the document with real outputs in place of those that differ."""
+    for code, printed, shown in reversed(mismatches(text)):
+        if shown is not None:
+            text = text[: shown.start] + printed + text[shown.end :]
+        else:
+            after = code.end + len("```\n")
+            text = text[:after] + f"\n```text output\n{printed}```\n" + text[after:]
+    return text
+
+
+# --- the table of modules ------------------------------------------------------------------------
+
+
+def module_trees():
+    """Parse the package's modules, `__init__` apart."""
+    files = sorted(PACKAGE.glob("*.py"))
+    return {f.stem: ast.parse(f.read_text()) for f in files if f.stem != "__init__"}
+
+
+def imports(tree, names):
+    """Return the modules of the package that a module imports at its top, in order."""
+    found = []
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module == "jitgrad":
+            found += [alias.name for alias in node.names if alias.name in names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("jitgrad."):
+            found.append(node.module.split(".")[1])
+    return found
+
+
+def reading_order(trees):
+    """Order the modules so that each stands after what it imports, and as near the story as can be."""
+    order = []
+
+    def visit(name):
+        if name not in order:
+            for needed in sorted(imports(trees[name], trees), key=place):
+                visit(needed)
+            order.append(name)
+
+    def place(name):
+        return (STORY.index(name) if name in STORY else len(STORY), name)
+
+    for name in sorted(trees, key=place):
+        visit(name)
+    return order
+
+
+def module_table():
+    """Return the table: a module's line is the first of its docstring."""
+    trees = module_trees()
+    rows = ["| module | |", "| --- | --- |"]
+    for name in reading_order(trees):
+        line = (ast.get_docstring(trees[name]) or "").split("\n")[0]
+        rows.append(f"| [`{name}.py`](jitgrad/{name}.py) | {line} |")
+    return "\n".join(rows) + "\n"
+
+
+# --- links ---------------------------------------------------------------------------------------
+
+
+def anchors(text):
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ +(.*)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+def broken_links(document):
+    """List the links to files and headings that are not there."""
+    text = document.read_text()
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", text)):
+        if re.match(r"\w+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = document.parent / path if path else document
+        if not file.exists() or (anchor and anchor not in anchors(file.read_text())):
+            broken.append(target)
+    return broken
+
+
+def main(write):
+    """Compare every document with reality, or write reality into it."""
+    differ = False
+    for document in DOCUMENTS:
+        old = document.read_text()
+        new = TABLE.sub(lambda _: module_table(), rewritten(old))
+        if new != old:
+            differ = True
+            print(f"{document.relative_to(ROOT)}: {'written' if write else 'differs'}")
+            if write:
+                document.write_text(new)
+    return differ and not write
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="jitgrad-docs-") as folder:
+        os.environ["JITGRAD_CACHE_DIR"] = folder
+        status = main("--write" in sys.argv[1:])
+    sys.exit(status)

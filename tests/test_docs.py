@@ -1,0 +1,150 @@
+"""The documents: their code runs and prints what they show, and their links lead somewhere."""
+
+import doctest
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jitgrad import compiled
+from tests import docs
+
+CONTRIBUTING = docs.ROOT / "CONTRIBUTING.md"
+LINKED = (*docs.DOCUMENTS, CONTRIBUTING, docs.ROOT / "CHANGELOG.md")
+HOW = docs.ROOT / "docs" / "how-it-works.md"
+every_document = pytest.mark.parametrize("document", docs.DOCUMENTS, ids=lambda path: path.name)
+
+
+@every_document
+def test_code_prints_what_is_shown(document):
+    found = docs.mismatches(document.read_text())
+    assert not found, "python -m tests.docs --write puts real outputs in; then read them"
+
+
+@pytest.mark.parametrize("document", LINKED, ids=lambda path: path.name)
+def test_links(document):
+    assert docs.broken_links(document) == []
+
+
+@pytest.mark.parametrize("document", LINKED, ids=lambda path: path.name)
+def test_commands_exist(document):
+    targets = set(re.findall(r"^(\w+):", (docs.ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = document.read_text()
+    for target in re.findall(r"`make (\w+)|^make (\w+)", text, re.MULTILINE):
+        assert set(target) & targets, f"make {target}"
+    for module in re.findall(r"python -m ((?:tests|benchmarks)[\w.]*)", text):
+        path = docs.ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+def test_the_table_of_modules_is_up_to_date():
+    (shown,) = docs.TABLE.findall(docs.README.read_text())
+    assert shown == docs.module_table(), "python -m tests.docs --write"
+
+
+def test_the_table_reads_upwards():
+    trees = docs.module_trees()
+    order = docs.reading_order(trees)
+    assert sorted(order) == sorted(trees)
+    for name in order:
+        assert all(order.index(n) < order.index(name) for n in docs.imports(trees[name], trees))
+
+
+def test_every_pass_is_explained():
+    names = {step.__name__ for step in compiled.PASSES}
+    text = HOW.read_text()
+    assert not {name for name in names if f"**`{name}`**" not in text}
+
+
+@pytest.mark.parametrize("name", sorted(docs.module_trees()))
+def test_doctests(name):
+    module = importlib.import_module(f"jitgrad.{name}")
+    assert doctest.testmod(module).failed == 0
+
+
+# --- the helper itself ---------------------------------------------------------------------------
+
+
+def test_a_wrong_output_is_found_and_replaced():
+    text = "```python\nprint(1.5)\n```\n\n```text output\n1.6\n```\n"
+    (found,) = docs.mismatches(text)
+    assert found.printed == "1.5\n"
+    assert docs.rewritten(text) == text.replace("1.6", "1.5")
+
+
+def test_a_missing_output_is_added():
+    text = "```python t.py\nprint(__name__)\n```\n"
+    written = docs.rewritten(text)
+    assert written == text + "\n```text output\n__main__\n```\n"
+    assert docs.mismatches(written) == []
+
+
+def test_only_last_digits_may_differ():
+    assert docs.alike("f(0.1234567890123)", "f(0.1234567890124)")
+    assert not docs.alike("f(0.123)", "f(0.124)")
+    assert not docs.alike("f(0.123)", "g(0.123)")
+    assert not docs.alike("range(10)", "range(11)")
+
+
+def test_a_broken_link_is_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# One `two`\n[a](#one-two) [b](#three) [c](page.md) [d](none.md) [e](https://x)")
+    assert docs.broken_links(page) == ["#three", "none.md"]
+
+
+# --- "add an op in one row" ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_the_row(tmp_path_factory):
+    """A copy of the package and its op tests, with CONTRIBUTING's row in the table."""
+    copy = tmp_path_factory.mktemp("copy")
+    shutil.copytree(docs.PACKAGE, copy / "jitgrad", ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "tests").mkdir()
+    for name in ("conftest.py", "test_ops.py"):
+        shutil.copy(docs.ROOT / "tests" / name, copy / "tests" / name)
+    row, use = (block.text for block in docs.blocks(CONTRIBUTING.read_text()) if block.is_code)
+    table = copy / "jitgrad" / "ops.py"
+    before, end, after = table.read_text().rpartition('    _compare("eq"')
+    table.write_text(before + row + end + after)
+    (copy / "use.py").write_text(use)
+    return copy
+
+
+def run_in(folder: Path, *arguments):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**docs.os.environ, "PYTHONPATH": str(folder), "JITGRAD_CACHE_DIR": str(folder / "c")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_one_row_is_enough(with_the_row):
+    (shown,) = (block.text for block in docs.blocks(CONTRIBUTING.read_text()) if block.is_output)
+    ran = run_in(with_the_row, "use.py")
+    assert docs.alike(shown, ran.stdout), ran.stdout + ran.stderr
+
+
+def test_the_row_is_tested_by_its_name(with_the_row):
+    ran = run_in(with_the_row, *"-m pytest -q -p no:cacheprovider tests -k logcosh".split())
+    assert ran.returncode == 0, ran.stdout
+    assert re.search(r"^[3-9] passed", ran.stdout, re.MULTILINE), ran.stdout
+
+
+def test_a_wrong_row_is_caught(with_the_row, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(with_the_row, copy)
+    table = copy / "jitgrad" / "ops.py"
+    text = table.read_text()
+    assert text.count('"g * tanh(x)"') == 1
+    table.write_text(text.replace('"g * tanh(x)"', '"g * sinh(x)"'))
+    ran = run_in(copy, *"-m pytest -q -p no:cacheprovider tests -k logcosh".split())
+    assert ran.returncode == 1
+    assert re.search(r"FAILED .*test_partials\[logcosh\]", ran.stdout), ran.stdout
