@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jitgrad.depend import Meeting, Use, ranges_of, touched, uses
+from jitgrad.depend import Meeting, Use, differ, ranges_of, touched, uses
 from jitgrad.program import (
     Accumulate,
     Affine,
@@ -219,11 +219,13 @@ def keep_latest(program: Program) -> Program:
     """
     done: set[tuple[str, str]] = set()
     while True:
+        before = program
         for use, loop in _walks(program):
             if (use.name, loop.index) not in done:
                 done.add((use.name, loop.index))
                 program = _kept_latest(program, use, loop)
-                break
+                if program is not before:
+                    break
         else:
             return program
 
@@ -336,14 +338,7 @@ def merge_fills(program: Program) -> Program:
 def _apart(node: Node, ref: Ref) -> bool:
     """Whether a statement surely touches other elements: a constant apart in some dimension."""
     found = [use.ref for use in uses(node) if use.ref.buffer == ref.buffer]
-    return (
-        bool(found) and not isinstance(node, Loop) and all(_differ(other, ref) for other in found)
-    )
-
-
-def _differ(a: Ref, b: Ref) -> bool:
-    pairs = zip(a.index, b.index, strict=True)
-    return any(p.terms == q.terms and p.constant != q.constant for p, q in pairs)
+    return bool(found) and not isinstance(node, Loop) and all(differ(other, ref) for other in found)
 
 
 def _reads(node: Accumulate, name: str) -> bool:

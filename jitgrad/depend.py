@@ -147,9 +147,10 @@ def _whole_quotients(first: int, last: int, c: int) -> tuple[int, int] | None:
     return (low, high) if low <= high else None
 
 
-def same_element(a: Ref, b: Ref) -> bool:
-    """Whether two references are one element in the same iteration."""
-    return a == b
+def differ(a: Ref, b: Ref) -> bool:
+    """Whether two elements of one buffer are a constant apart in some dimension."""
+    pairs = zip(a.index, b.index, strict=True)
+    return any(p.terms == q.terms and p.constant != q.constant for p, q in pairs)
 
 
 def is_carried(

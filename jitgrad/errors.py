@@ -36,6 +36,31 @@ class DataDependentError(TraceError):
     """
 
 
+_INSTEAD = {
+    "bool()": "write np.where(condition, a, b) for a branch, np.maximum(a, b) for max(a, b), "
+    "np.logical_and(a, b) for `a and b`",
+    "float()": "write np.sin(x) for math.sin(x), x.data for the number without its history, and "
+    "np.array([...]) or np.stack([...]) to put traced values in an array",
+    "np.asarray()": "NumPy's functions take it as it is; write np.stack([...]) to put traced "
+    "arrays together",
+    "int()": "pass the integer as an int argument, which is static",
+    "an index": "pass the integer as an int argument, which is static",
+    ".grad": "call value_and_grad or backward() of the compiled function, outside it",
+    "backward()": "call value_and_grad or backward() of the compiled function, outside it",
+    "assigning": "change parameters outside the compiled function",
+}
+_ELSE = "return it as auxiliary output: `return loss, aux` with jitgrad.compile(has_aux=True)"
+
+
+def data_dependent(what: str) -> DataDependentError:
+    """Make the error for asking a traced Value for its number by ``what``."""
+    advice = next((text for start, text in _INSTEAD.items() if what.startswith(start)), _ELSE)
+    return DataDependentError(
+        f"{user_location()}: {what} needs the number behind a traced Value, which is known only "
+        f"when the compiled kernel runs; {advice}"
+    )
+
+
 class ArgumentError(JitgradError, TypeError):
     """An argument has a type or dtype that cannot be used, or the arguments do not fit."""
 

@@ -303,7 +303,7 @@ class _Lowering:
         source, index = (self._operand(self.fitted[leaf.number, slot]) for slot in range(2))
         assert isinstance(source, Ref) and isinstance(index, Ref)
         stride, table = leaf.symbol.axes[0], storage(self.buffers, index.buffer)[0]
-        reach = stride * int(self.resolver.tables[table].max(initial=0))
+        reach = stride * self._largest(table)
         axis = self._axis_along(leaf, source, stride, reach)
         if axis is None:
             source, axis = self._as_vector(source), 0
@@ -311,6 +311,15 @@ class _Lowering:
         moved = list(source.index)
         moved[axis] = moved[axis].plus(Affine(0, ((index, stride // unit),)))
         return Ref(source.buffer, tuple(moved))
+
+    def _largest(self, table: str) -> int:
+        """The largest position in an index array: of one that is given, what a call may bring."""
+        known = self.resolver.tables.get(table)
+        return (
+            max(self.tape.indexed[int(table[2:])]) - 1
+            if known is None
+            else int(known.max(initial=0))
+        )
 
     def _axis_along(self, leaf: Leaf, source: Ref, stride: int, reach: int) -> int | None:
         """Find the axis of a buffer in which up to ``reach`` elements, in strides, stay."""
@@ -338,28 +347,28 @@ class _Lowering:
         return Ref(name, (at,))
 
     def _start(self, carried: Carried, number: int) -> Node:
-        target, place = self._operand(carried.target), carried.place
+        target = self._operand(carried.target)
         assert isinstance(target, Ref)
-        around = self._loops_after(carried)
-        inner = list(zip(place.inner, place.dims, strict=True))
-        copied = nest(inner, Assign(target, "copy", (self._operand(carried.source),), -1))
-        for name, extent in reversed(around):
-            copied = Loop(name, extent, (copied,))
-        return _renamed(copied, f"_{target.buffer}_{number}")
+        node: Node = Assign(target, "copy", (self._operand(carried.source),), -1)
+        extents = self._all_extents()
+        for name, low, count in reversed(carried.spans):
+            if count is None:
+                extent = extents[name].substitute({carried.loop: Affine(carried.step)})
+                node = Loop(name, extent, (node,))
+            elif count == 1:
+                node = substitute(node, {name: Affine(low)})
+            else:
+                moved = substitute(node, {name: Affine(low, ((name, 1),))})
+                node = Loop(name, Affine(count), (moved,))
+        return _renamed(node, f"_{target.buffer}_{number}")
 
-    def _loops_after(self, carried: Carried) -> list[tuple[str, Affine]]:
-        """The loops inside the carrying one, in which the first elements vary."""
-        extents = self._extents()
-        path, extent_of = (
-            extents[carried.loop][0],
-            {name: extent for name, (_, extent) in extents.items()},
-        )
-        at = {carried.loop: Affine(0)}
-        return [
-            (name, extent_of[name].substitute(at))
-            for name in carried.place.loops
-            if name not in path
-        ]
+    def _all_extents(self) -> dict[str, Affine]:
+        """The extent of each loop, inside array instructions too."""
+        found = {name: extent for name, (_, extent) in self._extents().items()}
+        for leaf in self.leaves:
+            for name, n in zip(leaf.inner, leaf.symbol.shape, strict=True):
+                found[name] = Affine(n)
+        return found
 
     def _extents(self) -> dict[str, tuple[tuple[str, ...], Affine]]:
         found: dict[str, tuple[tuple[str, ...], Affine]] = {}

@@ -144,7 +144,7 @@ _ROWS = (
     _unary("neg", "-g", expression="-x"),
     _unary("copy", "g", expression="x"),
     _unary("reciprocal", "g * -(out * out)", POSITIVE, expression="1.0 / x"),
-    _unary("square", "(2.0 * g) * x", expression="x * x"),
+    _unary("square", "g * (2.0 * x)", expression="x * x"),
     _unary("detach", None, expression="x"),
     _unary("exp", "g * out"),
     _unary("exp2", f"g * out * {LN2}"),

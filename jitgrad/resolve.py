@@ -22,6 +22,7 @@ from jitgrad.traced import CONSTANT, LOW, SHIFT, Shape, contiguous
 
 Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 MAX_SHIFT = 4  # how far back a carried operand may reach
+MOST_STARTS = 1_000_000  # elements that a carried operand may start from
 
 
 class Leaf:
@@ -136,13 +137,22 @@ class Place(NamedTuple):
         )
 
 
-class Carried(NamedTuple):
-    """A first element to be put in front of a carried buffer, before ``loop`` starts."""
+class Span(NamedTuple):
+    """The iterations of one loop that first elements are copied in; a count of None is all."""
 
     loop: str
+    low: int
+    count: int | None
+
+
+class Carried(NamedTuple):
+    """First elements to be put in front of a carried buffer, before ``loop`` starts at ``step``."""
+
+    loop: str
+    step: int
     target: Element
     source: Fitted
-    place: Place
+    spans: tuple[Span, ...]
 
 
 def fit(values: Ints, indices: Ints) -> tuple[int, tuple[int, ...]] | None:
@@ -372,32 +382,32 @@ class Resolver:
             if fresh is None:
                 return False
             if fresh:
-                self.carried.append(Carried(loop, target, source, before))
+                spans = _spans(fresh, before, axis)
+                if spans is None:
+                    return False
+                self.carried.append(Carried(loop, step, target, source, spans))
         return True
 
-    def _claim(self, target: Element, codes: Ints, strides: Shape, place: Place) -> bool | None:
-        """Note which code each new element starts from: True if new, None on a conflict."""
-        steps = [np.arange(n) for n in place.dims]
-        grid = (
-            np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, len(steps))
-            if steps
-            else np.zeros((1, 0), dtype=np.int64)
-        )
-        if len(grid) * len(codes) > 1_000_000:
+    def _claim(
+        self, target: Element, codes: Ints, strides: Shape, place: Place
+    ) -> list[tuple[int, ...]] | None:
+        """Note which code each element starts from: where it is new, or None on a conflict."""
+        if len(codes) * math.prod(place.dims) > MOST_STARTS:
             return None
-        fresh = False
+        fresh: list[tuple[int, ...]] = []
         outer: list[list[int]] = []
-        for row, code in zip(place.indices, codes.tolist(), strict=True):
-            at = dict(zip(place.loops, row.tolist(), strict=True))
+        for row, code in zip(place.indices.tolist(), codes.tolist(), strict=True):
+            at = dict(zip(place.loops, row, strict=True))
             outer.append([self._value(p, at) for p in target.outer])
-            for cell in grid.tolist():
+            for cell in np.ndindex(place.dims):
                 at.update(zip(place.inner, cell, strict=True))
                 inner = (self._value(p, at) for p in target.inner)
                 key = (target.leaf.number, target.flat, *outer[-1], *inner)
                 source = code + sum(s * c for s, c in zip(strides, cell, strict=True))
                 if code <= CONSTANT:
                     source = float(self.constants[CONSTANT - code]).hex()
-                fresh = fresh or key not in self._filled
+                if key not in self._filled:
+                    fresh.append((*row, *cell))
                 if self._filled.setdefault(key, source) != source:
                     return None
         for dim, positions in enumerate(zip(*outer, strict=True)):
@@ -413,6 +423,25 @@ class Resolver:
             else:
                 total += c * at[atom]
         return total
+
+
+def _spans(fresh: list[tuple[int, ...]], place: Place, first: int) -> tuple[Span, ...] | None:
+    """Describe the new iterations of the loops from ``first`` on; None if they are no box."""
+    cells = np.array(list(np.ndindex(place.dims)), dtype=np.int64)
+    count = len(cells)
+    every = np.hstack(
+        [np.repeat(place.indices, count, axis=0), np.tile(cells, (len(place.indices), 1))]
+    )
+    new, inside = np.array(fresh), np.ones(len(every), dtype=bool)
+    spans = []
+    for axis, loop in enumerate((*place.loops, *place.inner)):
+        if axis < first:
+            continue
+        low, high = int(new[:, axis].min()), int(new[:, axis].max())
+        whole = low == 0 and high == every[:, axis].max()
+        inside &= (every[:, axis] >= low) & (every[:, axis] <= high)
+        spans.append(Span(loop, low, None if whole else high - low + 1))
+    return tuple(spans) if inside.sum() == len(fresh) else None
 
 
 def _spread_over(values: np.ndarray[Any, Any], indices: Ints) -> np.ndarray[Any, Any] | None:

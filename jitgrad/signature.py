@@ -1,33 +1,37 @@
-"""What a call gives to a kernel: arguments, data from the surroundings, captured Values.
+"""What a call gives to a kernel: arguments flattened, each leaf with the way it enters the trace.
 
-The arguments of a call are flattened (optree). Floats, arrays and Values become inputs of the
-kernel; ints, bools, strings, None and other objects are static: part of the signature under which a
-trace is kept. Numbers and arrays that the function names as globals or closure cells are inputs
-too, read again at every call, so that a change is never missed.
+Floats, arrays and Values become inputs of the kernel; ints, bools, strings, None and other objects
+are static: part of the signature under which a trace is kept. A list of many numbers is one array.
+
+>>> leaves, structure = flatten({"w": np.ones(3), "n": 2})
+>>> [spec_of(leaf, False, "x").kind for leaf in leaves]
+['static', 'array']
 """
 
 from __future__ import annotations
 
 import inspect
-import types
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import optree
 
-from jitgrad.errors import ArgumentError
+from jitgrad.errors import ArgumentError, PositionError, user_location
 from jitgrad.value import Value
 
 Array = np.ndarray[Any, Any]
 STATIC = (bool, int, str, bytes, type(None))
+PACKED = 16  # so many numbers in a list, and it is one input: 300 inputs take 11 s to compile
 
 
 class Spec(NamedTuple):
     """How one leaf of the arguments enters the trace.
 
-    ``kind`` is "number", "array", "integers" (an index array or other data), "value" (a scalar
-    Value), "values" (an array Value) or "static".
+    ``kind`` is "number", "array", "integers" (an index array or other data), "truths" (an array
+    of bools), "value" (a scalar Value), "values" (an array Value), "numbers" (a list of many
+    floats) or "static".
     """
 
     kind: str
@@ -38,6 +42,11 @@ class Spec(NamedTuple):
     def traced(self) -> bool:
         """Whether it is an input of the kernel."""
         return self.kind != "static"
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the kernel's input."""
+        return "i8" if self.kind in ("integers", "truths") else "f8"
 
 
 class Identity:
@@ -53,10 +62,59 @@ class Identity:
         return isinstance(other, Identity) and other.thing is self.thing
 
 
+# --- containers ----------------------------------------------------------------------------------
+
+
 def flatten(tree: Any) -> tuple[list[Any], Any]:
     """Return the leaves of nested containers and their structure; None is a leaf."""
-    leaves, structure = optree.tree_flatten(tree, none_is_leaf=True)
+    leaves, structure = optree.tree_flatten(tree, is_leaf=is_packed, none_is_leaf=True)
     return leaves, structure
+
+
+def unflatten(structure: Any, leaves: Sequence[Any]) -> Any:
+    """Put leaves into a structure that `flatten` returned."""
+    return optree.tree_unflatten(structure, leaves)
+
+
+def leaf_names(argument: Any, name: str) -> list[str]:
+    """Return a name for each leaf of an argument: its path in words."""
+    paths = optree.tree_paths(argument, is_leaf=is_packed, none_is_leaf=True)
+    return ["_".join([name, *(_word(step) for step in path)]) for path in paths]
+
+
+def _word(step: Any) -> str:
+    word = "".join(c if c.isalnum() else "_" for c in str(step))
+    return word or "_"
+
+
+def is_packed(tree: Any) -> bool:
+    """Whether a list or tuple holds so many floats that they are one array."""
+    if type(tree) not in (list, tuple):
+        return False
+    levels = _levels(tree)
+    return levels is not None and math.prod(extent for _, extent in levels) >= PACKED
+
+
+def _levels(tree: Any) -> tuple[tuple[type, int], ...] | None:
+    """Return type and extent of each level of rectangular nested lists of floats."""
+    kind, kinds = type(tree), set(map(type, tree))
+    if kinds == {float} or kinds == {np.float64} or kinds == {float, np.float64}:
+        return ((kind, len(tree)),)
+    if len(kinds) != 1 or not kinds <= {list, tuple}:
+        return None
+    inside = {_levels(child) for child in tree}
+    (level,) = inside if len(inside) == 1 else (None,)
+    return None if level is None else ((kind, len(tree)), *level)
+
+
+def unpacked(array: Any, levels: Sequence[tuple[type, int]]) -> Any:
+    """Make nested lists of an array's elements, traced ones or numbers."""
+    (kind, extent), *inner = levels
+    elements = (array[n] for n in range(extent))
+    return kind(unpacked(element, inner) for element in elements) if inner else kind(elements)
+
+
+# --- leaves --------------------------------------------------------------------------------------
 
 
 def spec_of(leaf: Any, differentiated: bool, name: str) -> Spec:
@@ -67,139 +125,114 @@ def spec_of(leaf: Any, differentiated: bool, name: str) -> Spec:
     ArgumentError
         For arrays that do not hold real numbers, and for objects that look like arrays.
     """
+    kind = type(leaf)
+    if kind is float or (isinstance(leaf, np.floating) and leaf.itemsize <= 8):
+        return Spec("number")
     if isinstance(leaf, Value):
         return Spec("values", leaf.shape) if leaf.shape else Spec("value")
-    if isinstance(leaf, float | np.floating) or (
-        differentiated and isinstance(leaf, int | np.integer) and not isinstance(leaf, bool)
-    ):
-        return Spec("number")
     if isinstance(leaf, np.ndarray):
         return _array_spec(leaf, differentiated, name)
-    if isinstance(leaf, np.generic):
-        return Spec("static", static=leaf.item())
+    if differentiated and isinstance(leaf, int | np.integer) and kind is not bool:
+        return Spec("number")
+    if isinstance(leaf, np.bool_ | np.integer):
+        return Spec("static", static=(type(leaf.item()), leaf.item()))
     if isinstance(leaf, STATIC):
-        return Spec("static", static=(type(leaf), leaf))
-    if hasattr(leaf, "__array__") or isinstance(leaf, complex):
+        return Spec("static", static=(kind, leaf))
+    if kind in (list, tuple):
+        levels = _levels(leaf)
+        assert levels is not None  # flatten says so
+        return Spec("numbers", tuple(extent for _, extent in levels), levels)
+    if hasattr(leaf, "__array__") or isinstance(leaf, complex | np.generic):
         raise ArgumentError(
-            f"argument {name} is {type(leaf).__module__}.{type(leaf).__qualname__}; expected a number, a NumPy array or a "
-            f"container of them; write np.asarray({name}, dtype=float)"
+            f"{user_location()}: argument {name} is {kind.__module__}.{kind.__qualname__}; "
+            "expected a number, a NumPy array or a container of them; write "
+            f"np.asarray({name}, dtype=float)"
         )
     return Spec("static", static=Identity(leaf))
 
 
+def is_plain(array: Array) -> bool:
+    """Whether an array holds real numbers that a kernel can take."""
+    return array.dtype.kind in "fiub" and array.dtype.itemsize <= 8
+
+
 def _array_spec(leaf: Array, differentiated: bool, name: str) -> Spec:
-    if leaf.dtype.kind not in "fiub" or leaf.dtype.itemsize > 8:
+    where = user_location
+    if type(leaf) is not np.ndarray and not isinstance(leaf, np.memmap):
         raise ArgumentError(
-            f"argument {name} is an array of dtype {leaf.dtype}; expected real numbers of at most "
-            f"64 bits; write {name}.astype(float)"
+            f"{where()}: argument {name} is a {type(leaf).__name__}, whose mask or operators would "
+            f"be lost; expected a plain array; write np.asarray({name})"
+        )
+    if not is_plain(leaf):
+        raise ArgumentError(
+            f"{where()}: argument {name} is an array of dtype {leaf.dtype}; expected real numbers "
+            f"of at most 64 bits; write {name}.astype(float)"
         )
     if leaf.dtype.kind == "f" or differentiated:
         return Spec("array", leaf.shape)
-    return Spec("integers", leaf.shape)
+    if leaf.dtype.kind == "u" and leaf.size and leaf.max() > np.iinfo(np.int64).max:
+        raise ArgumentError(
+            f"{where()}: argument {name} holds {leaf.max()}, which does not fit 64-bit integers; "
+            f"write {name}.astype(float)"
+        )
+    return Spec("truths" if leaf.dtype.kind == "b" else "integers", leaf.shape)
 
 
 def prepared(leaf: Any, spec: Spec) -> Any:
-    """Return what the kernel takes for a leaf: a float or a C-ordered array."""
-    if spec.kind == "number":
-        return float(leaf)
-    if spec.kind == "value":
-        return float(leaf._data)
-    if spec.kind == "values":
+    """Return what the kernel takes for a leaf: a number or a C-ordered array."""
+    if spec.kind in ("value", "values"):
         leaf = leaf._data
-    dtype = np.int64 if spec.kind == "integers" else np.float64
-    array = np.require(leaf, dtype, "CAW").reshape(spec.shape)
-    return array if spec.shape else array.item()
+    if not spec.shape:
+        return int(leaf) if spec.dtype == "i8" else float(leaf)
+    if spec.kind == "numbers":
+        return np.array(leaf, dtype=float)
+    return np.require(np.asarray(leaf), spec.dtype, ["C", "A", "W"])
 
 
-# --- what a function names outside itself --------------------------------------------------------
+def checked(positions: Array, extents: tuple[int, ...], name: str) -> Array:
+    """Return an index array without negative positions, within every axis that it indexes.
+
+    Raises
+    ------
+    PositionError
+        Where a position lies outside; a kernel would read whatever stands there.
+    """
+    if not positions.size:
+        return positions
+    low, high, extent = positions.min(), positions.max(), min(extents)
+    if high >= extent or low < -extent or (low < 0 and len(extents) > 1):
+        raise PositionError(
+            f"{user_location()}: {name} holds indices from {low} to {high}; expected them within "
+            f"an axis of extent {' and '.join(map(str, sorted(extents)))}"
+        )
+    return positions % extent if low < 0 else positions
 
 
-class Outside(NamedTuple):
-    """One global or closure cell that a function names and that holds numbers or arrays."""
-
-    name: str
-    cell: types.CellType | None  # None for a global
-    globals: Mapping[str, Any]
-
-    def read(self) -> Any:
-        """Return its contents now."""
-        if self.cell is None:
-            return self.globals.get(self.name)
-        try:
-            return self.cell.cell_contents
-        except ValueError:  # the cell is still empty
-            return None
+# --- names of parameters -------------------------------------------------------------------------
 
 
-def outside(function: Callable[..., Any]) -> list[Outside]:
-    """List the globals and closure cells that a Python function names."""
-    if not isinstance(function, types.FunctionType):
-        return []
-    names = [name for name in function.__code__.co_names if name in function.__globals__]
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    found = [Outside(name, None, function.__globals__) for name in names]
-    return found + [Outside(name, cell, {}) for name, cell in cells]
-
-
-def holds_data(thing: Any) -> bool:
-    """Whether an outside object is a number, an array, or a container of nothing else."""
-    if isinstance(thing, float | int | np.ndarray | np.number):
-        return True
-    if not isinstance(thing, list | tuple | dict) or not thing:
-        return False
-    leaves = optree.tree_leaves(thing, none_is_leaf=True)
-    return len(leaves) <= 10_000 and all(
-        isinstance(leaf, float | int | np.ndarray | np.number) for leaf in leaves
-    )
-
-
-def rebuilt(
-    function: Callable[..., Any], replaced: Sequence[tuple[Outside, Any]]
-) -> Callable[..., Any]:
-    """Return the function with other contents for some of its globals and cells."""
-    if not replaced or not isinstance(function, types.FunctionType):
-        return function
-    by_name = {place.name: thing for place, thing in replaced if place.cell is None}
-    by_cell = {id(place.cell): thing for place, thing in replaced if place.cell is not None}
-    closure = tuple(
-        types.CellType(by_cell[id(cell)]) if id(cell) in by_cell else cell
-        for cell in function.__closure__ or ()
-    )
-    made = types.FunctionType(
-        function.__code__,
-        {**function.__globals__, **by_name},
-        function.__name__,
-        function.__defaults__,
-        closure,
-    )
-    made.__kwdefaults__ = function.__kwdefaults__
-    return made
-
-
-def argument_names(function: Callable[..., Any], count: int) -> list[str]:
-    """Return a name for each positional argument."""
+def parameters_of(function: Callable[..., Any]) -> inspect.Signature | None:
+    """Return a callable's signature, where it has one."""
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        return inspect.signature(function)
     except (TypeError, ValueError):
-        return [f"arg{n}" for n in range(count)]
+        return None
+
+
+def argument_names(signature: inspect.Signature | None, count: int) -> list[str]:
+    """Return a name for each positional argument."""
     names: list[str] = []
-    for parameter in parameters:
-        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+    for parameter in signature.parameters.values() if signature else ():
+        if parameter.kind is parameter.VAR_POSITIONAL:
             names += [f"{parameter.name}{n}" for n in range(count - len(names))]
-        elif parameter.kind in (
-            inspect.Parameter.POSITIONAL_ONLY,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        ):
+        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             names.append(parameter.name)
     return (names + [f"arg{n}" for n in range(len(names), count)])[:count]
 
 
-def leaf_names(argument: Any, name: str) -> list[str]:
-    """Return a name for each leaf of an argument: its path in words."""
-    paths = optree.tree_paths(argument, none_is_leaf=True)
-    return ["_".join([name, *(_word(step) for step in path)]) for path in paths]
-
-
-def _word(step: Any) -> str:
-    word = "".join(c if c.isalnum() else "_" for c in str(step))
-    return word or "_"
+def changeable_defaults(signature: inspect.Signature | None) -> Iterator[tuple[str, Any]]:
+    """List the default arguments that hold arrays: they can change between two calls."""
+    for parameter in signature.parameters.values() if signature else ():
+        default = parameter.default
+        if isinstance(default, np.ndarray | list | dict | tuple):
+            yield parameter.name, default

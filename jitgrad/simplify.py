@@ -7,6 +7,7 @@ a read sees the final value of an element, so a definition may be used wherever 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -201,6 +202,9 @@ def rewritten(
     if op == "pow" and not isinstance(operands[1], Ref):
         return _power(operands[0], operands[1])
     negated = [_negation(x, made) for x in operands]
+    scaled = _scaled(op, operands, negated, made)
+    if scaled is not None:
+        return "mul", scaled
     match op, operands:
         case ("mul" | "div", (x, 1.0)) | ("mul", (1.0, x)) | ("sub", (x, 0.0)):
             return "copy", (x,)
@@ -224,6 +228,46 @@ def rewritten(
 def _negation(operand: Operand, made: Made) -> Operand | None:
     found = made(operand)
     return found[1][0] if found is not None and found[0] == "neg" else None
+
+
+def _factor(op: str, operands: tuple[Operand, ...]) -> tuple[float, Operand] | None:
+    """Return the constant and the other operand of a product with a constant."""
+    if op == "mul":
+        for c, x in (operands, operands[::-1]):
+            if not isinstance(c, Ref) and c not in (1.0, -1.0):
+                return c, x
+    return None
+
+
+def _scaled(
+    op: str, operands: tuple[Operand, ...], negated: list[Operand | None], made: Made
+) -> tuple[Operand, ...] | None:
+    """Move a sign, or a power of two, into the constant of a product.
+
+    Doubling is exact, so ``c * (2 * x)`` is ``(2 * c) * x``, unless ``2 * x`` overflows and c brings
+    it back: |c| has to be at least 1.
+    """
+    if op == "neg":
+        inner = made(operands[0])
+        factor = _factor(*inner) if inner is not None else None
+        return (-factor[0], factor[1]) if factor is not None else None
+    factor = _factor(op, operands)
+    if factor is None:
+        return None
+    c, x = factor
+    opposite = negated[operands.index(x)]
+    if opposite is not None:
+        return -c, opposite
+    inner = made(x)
+    within = _factor(*inner) if inner is not None else None
+    if (
+        within is not None
+        and within[0] >= 1.0
+        and math.frexp(within[0])[0] == 0.5
+        and abs(c) >= 1.0
+    ):
+        return (c * within[0], within[1]) if math.isfinite(c * within[0]) else None
+    return None
 
 
 def _power(x: Operand, exponent: float) -> tuple[str, tuple[Operand, ...]]:

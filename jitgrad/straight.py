@@ -9,6 +9,7 @@ other arguments, and the general way takes over.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,14 +17,17 @@ from typing import Any
 import numpy as np
 
 from jitgrad.graph import active
-from jitgrad.signature import Outside, holds_data
+from jitgrad.outside import ABSENT, Outside, holds_data
+from jitgrad.signature import is_packed
+from jitgrad.value import Value
 
 MISS = object()
 _F8, _I8 = np.dtype(np.float64), np.dtype(np.int64)
-_CONTAINERS = {dict: "dict", list: "list", tuple: "tuple"}
+_LARGEST = 200  # leaves: each is a few checks
+_CONTAINERS: dict[type, str] = {dict: "dict", list: "list", tuple: "tuple"}
 
 
-class _Misfit(Exception):
+class _Misfit(Exception):  # noqa: N818 - it never gets out
     """The arguments are not of the simple kind."""
 
 
@@ -51,11 +55,13 @@ class Straight:
         self.inputs: list[str] = []
         self.gradients: list[str] = []
         self.shapes: list[tuple[int, ...]] = []
+        self.names: dict[str, Any] = {}
         self.wrt = wrt
         self.count = 0
+        self.own: float = math.inf  # the number of leaves of the arguments
         trees = [self._visit(argument, f"a{number}") for number, argument in enumerate(args)]
         self.returned = [trees[number] for number in argnums]
-        self.names: dict[str, Any] = {}
+        self.own = self.count
         for number, place in enumerate(outside):
             self._outside(place, number)
 
@@ -64,9 +70,11 @@ class Straight:
         kind = _CONTAINERS.get(type(tree))
         if kind is None:
             return self._leaf(tree, path)
+        if is_packed(tree) or self.count > _LARGEST:
+            raise _Misfit
         self.checks.append(f"type({path}) is {kind} and len({path}) == {len(tree)}")
         if kind == "dict":
-            if not all(isinstance(key, str) for key in tree):
+            if not all(type(key) is str for key in tree):
                 raise _Misfit
             parts = {key: self._visit(tree[key], f"{path}[{key!r}]") for key in sorted(tree)}
             return "{" + ", ".join(f"{key!r}: {parts[key]}" for key in tree) + "}"
@@ -78,19 +86,28 @@ class Straight:
         )
 
     def _outside(self, place: Outside, number: int) -> None:
-        """Read data from where the function finds it; check that anything else is still the same."""
+        """Read data from where the function finds it; check that the rest is still the same."""
         content = place.read()
         if place.cell is None:
             self.names[f"o{number}"] = place.globals
             path = f"o{number}[{place.name!r}]"
+            if content is ABSENT:
+                self.checks.append(f"{place.name!r} not in o{number}")
+                return
         else:
             self.names[f"o{number}"] = place.cell
             path = f"o{number}.cell_contents"
         if holds_data(content):
             self._visit(content, path)
         else:
-            self.names[f"same{number}"] = content
-            self.checks.append(f"{path} is same{number}")
+            self._same(content, path)
+
+    def _same(self, thing: Any, path: str) -> str:
+        """Check that a static object is still the same."""
+        name = f"same{len(self.names)}"
+        self.names[name] = thing
+        self.checks.append(f"{path} is {name}")
+        return "None"
 
     def _leaf(self, leaf: Any, path: str) -> str:
         number = self.count
@@ -111,6 +128,8 @@ class Straight:
                 f"type({name} := {path}) is ndarray and {name}.dtype is {dtype}"
                 f" and {name}.shape == {shape} and {name}.strides == {leaf.strides}"
             )
+        elif number >= self.own and isinstance(leaf, Value):
+            return self._same(leaf, path)
         else:
             raise _Misfit
         self.inputs.append(name)

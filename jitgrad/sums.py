@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jitgrad.depend import uses
+from jitgrad.depend import Use, differ, uses
 from jitgrad.program import (
     Accumulate,
     Assign,
@@ -21,20 +21,85 @@ from jitgrad.program import (
     Operand,
     Program,
     Ref,
+    storage,
 )
 
 
 def gather_sums(program: Program) -> Program:
-    """Join the additions to one local in each block into one statement."""
+    """Join the additions to one element in each block into one statement."""
     return _Gathering(program).program()
 
 
 class _Run(NamedTuple):
-    """Additions to one local, by their places in the block; the first may be its assignment."""
+    """Additions to one element, by their places in the block; the first may be its assignment."""
 
     places: list[int]
     values: list[Operand]
     assigned: bool
+
+
+def _adds(node: Accumulate) -> bool:
+    """Whether an addition may wait: it does not read its own target, nor a table for its place."""
+    return node.value != node.target and not any(p.gathers() for p in node.target.index)
+
+
+class _Open:
+    """The runs that may still go on, found by the storage that they touch."""
+
+    def __init__(self, buffers: dict[str, Buffer]) -> None:
+        self.buffers = buffers
+        self.runs: dict[Ref, _Run] = {}
+        self.touching: dict[str, set[Ref]] = {}
+        self.done: list[tuple[Ref, _Run]] = []
+
+    def start(self, target: Ref, place: int, value: Operand) -> None:
+        self.runs[target] = _Run([place], [value], True)
+        self._note(target, target, value)
+
+    def add(self, target: Ref, place: int, value: Operand) -> None:
+        run = self.runs.setdefault(target, _Run([], [], False))
+        run.places.append(place)
+        run.values.append(value)
+        self._note(target, target, value)
+
+    def close(self, node: Node, own: Ref | None) -> None:
+        """End the runs that a node disturbs."""
+        for use in list(uses(node)):
+            for target in list(self.touching.get(self._root(use.ref), ())):
+                if self._disturbs(use, target, own):
+                    self._end(target)
+
+    def finished(self) -> list[tuple[Ref, _Run]]:
+        """Return all runs of more than one statement."""
+        return [pair for pair in [*self.done, *self.runs.items()] if len(pair[1].places) > 1]
+
+    def _disturbs(self, use: Use, target: Ref, own: Ref | None) -> bool:
+        run = self.runs[target]
+        waiting = [value for value in run.values if isinstance(value, Ref)]
+        if use.kind != "read" and any(self._same(use.ref, value) for value in waiting):
+            return True
+        if use.ref == own == target:
+            return False
+        return self._same(use.ref, target)
+
+    def _same(self, a: Ref, b: Ref) -> bool:
+        """Whether two references may be one element."""
+        if self._root(a) != self._root(b):
+            return False
+        return a.buffer != b.buffer or not differ(a, b)
+
+    def _end(self, target: Ref) -> None:
+        self.done.append((target, self.runs.pop(target)))
+        for targets in self.touching.values():
+            targets.discard(target)
+
+    def _note(self, target: Ref, *operands: Operand) -> None:
+        for operand in operands:
+            if isinstance(operand, Ref):
+                self.touching.setdefault(self._root(operand), set()).add(target)
+
+    def _root(self, ref: Ref) -> str:
+        return storage(self.buffers, ref.buffer)[0]
 
 
 class _Gathering:
@@ -67,35 +132,16 @@ class _Gathering:
         return tuple(result)
 
     def _runs(self, block: Block) -> list[tuple[Ref, _Run]]:
-        """Find the runs; a run ends where its local, or a value waiting in it, is touched."""
-        open_: dict[Ref, _Run] = {}
-        found: list[tuple[Ref, _Run]] = []
+        """Find the runs; a run ends where its element, or a value waiting in it, is touched."""
+        runs = _Open(self.buffers)
         for place, node in enumerate(block):
-            written = {use.ref.buffer for use in uses(node) if use.kind != "read"}
-            touched = {use.ref.buffer for use in uses(node)}
-            own = (
-                node.target
-                if isinstance(node, Accumulate) and self._is_local(node.target)
-                else None
-            )
-            if own is not None and isinstance(node, Accumulate) and node.value == own:
-                own = None
-            for target, run in list(open_.items()):
-                waiting = {value.buffer for value in run.values if isinstance(value, Ref)}
-                if (target != own and target.buffer in touched) or waiting & written:
-                    found.append((target, open_.pop(target)))
+            own = node.target if isinstance(node, Accumulate) and _adds(node) else None
+            runs.close(node, own)
             if own is not None and isinstance(node, Accumulate):
-                run = open_.setdefault(own, _Run([], [], False))
-                run.places.append(place)
-                run.values.append(node.value)
-            elif isinstance(node, Assign) and node.op == "copy" and self._is_local(node.target):
-                open_[node.target] = _Run([place], [node.operands[0]], True)
-        found += open_.items()
-        return [(target, run) for target, run in found if len(run.places) > 1]
-
-    def _is_local(self, ref: Ref) -> bool:
-        buffer = self.buffers[ref.buffer]
-        return buffer.kind == "temporary" and not buffer.shape and buffer.views is None
+                runs.add(own, place, node.value)
+            elif isinstance(node, Assign) and node.op == "copy":
+                runs.start(node.target, place, node.operands[0])
+        return runs.finished()
 
     def _joined(self, target: Ref, run: _Run, site: int) -> list[Node]:
         nodes: list[Node] = []

@@ -27,11 +27,11 @@ import numpy as np
 
 from jitgrad.errors import (
     ArgumentError,
-    DataDependentError,
     PositionError,
     ShapeError,
     TraceError,
     UnsupportedError,
+    data_dependent,
     user_location,
 )
 from jitgrad.graph import active
@@ -219,7 +219,7 @@ class Tape:
 
     def elementwise(self, name: str, operands: Sequence[Any]) -> Traced:
         """Record one op of the table over broadcast operands."""
-        values = [x if type(x) is Traced else self.lift(x) for x in operands]
+        values = [x if type(x) is Traced and x.tape is self else self.lift(x) for x in operands]
         kind = "b" if OPS[name].boolean else "f"
         if not any(value.dims for value in values):
             a, b, c = (*[value.code for value in values], NOTHING, NOTHING)[:3]
@@ -329,8 +329,8 @@ class Tape:
         what = "a condition" if where.element_type.kind == "b" else "a computed number"
         raise UnsupportedError(
             f"{user_location()}: indexing by {what} that is traced: how many elements are taken, "
-            "or which, is known only when the kernel runs. Write np.where(condition, x, 0.0), or give "
-            "the integers as an argument"
+            "or which, is known only when the kernel runs. Write np.where(condition, x, 0.0), or "
+            "give the integers as an argument"
         )
 
     def reshape(self, x: Any, shape: Any) -> Traced:
@@ -377,11 +377,7 @@ class Tape:
 
     def refuse(self, x: Any, what: str) -> NoReturn:
         """Raise the error for asking a traced Value for its number."""
-        advice = next((text for start, text in _INSTEAD.items() if what.startswith(start)), _ELSE)
-        raise DataDependentError(
-            f"{user_location()}: {what} needs the number behind a traced Value, which is known "
-            f"only when the compiled kernel runs; {advice}"
-        )
+        raise data_dependent(what)
 
     def is_shared(self, x: Traced) -> bool:
         """Whether an array is an input, or does not cover the result that it is a view of."""
@@ -424,22 +420,6 @@ class Tape:
         while offset not in known:  # inside the inline cache of an instruction
             offset -= 2
         return (code.co_filename, *known[offset])
-
-
-_INSTEAD = {
-    "bool()": "write np.where(condition, a, b) for a branch, np.maximum(a, b) for max(a, b), "
-    "np.logical_and(a, b) for `a and b`",
-    "float()": "write np.sin(x) for math.sin(x), x.data for the number without its history, and "
-    "np.array([...]) or np.stack([...]) to put traced values in an array",
-    "np.asarray()": "NumPy's functions take it as it is; write np.stack([...]) to put traced "
-    "arrays together",
-    "int()": "pass the integer as an int argument, which is static",
-    "an index": "pass the integer as an int argument, which is static",
-    ".grad": "call value_and_grad or backward() of the compiled function, outside it",
-    "backward()": "call value_and_grad or backward() of the compiled function, outside it",
-    "assigning": "change parameters outside the compiled function",
-}
-_ELSE = "return it as auxiliary output: `return loss, aux` with jitgrad.compile(has_aux=True)"
 
 
 class Recording:

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import optree
 
-from jitgrad.errors import NotScalarError, TraceError, user_location
+from jitgrad.binding import Bound
+from jitgrad.errors import JitgradError, NotScalarError, user_location
 from jitgrad.graph import newest_serial
 from jitgrad.lower import Columns, captured_order, columns, input_names, lower, rolled
+from jitgrad.outside import Outside, Rebuilt, underlying
 from jitgrad.program import Program
 from jitgrad.shapes import natural_shapes
-from jitgrad.signature import Outside, Spec, flatten, rebuilt
+from jitgrad.signature import Spec, flatten, leaf_names, unflatten, unpacked
 from jitgrad.simplify import simplify
-from jitgrad.tape import SHIFT, Recording, Tape, Traced
+from jitgrad.tape import Recording, Tape
+from jitgrad.traced import Traced
 from jitgrad.value import Value
 
 
 class Argument(NamedTuple):
     """One input of a kernel.
 
-    ``source`` is "leaf" (``number`` counts the leaves of the call's arguments), "outside" (it counts
-    the leaves of the data that the function names), "captured" (all captured scalar Values, packed)
-    or "value" (a captured array Value).
+    ``source`` is "leaf" (``number`` counts the leaves of the call's arguments), "outside" (it
+    counts the leaves of the data that the function names), "captured" (all captured scalar Values,
+    packed) or "value" (a captured array Value). ``extents`` are those of the axes that it indexes.
     """
 
     buffer: str
@@ -34,6 +36,7 @@ class Argument(NamedTuple):
     number: int
     shape: tuple[int, ...]
     dtype: str
+    extents: tuple[int, ...] = ()
 
 
 class TracedCall(NamedTuple):
@@ -69,64 +72,50 @@ class TracedCall(NamedTuple):
     timings: dict[str, float]
 
 
-class Call(NamedTuple):
-    """What a function is traced with."""
-
-    leaves: Sequence[Any]
-    specs: Sequence[Spec]
-    names: Sequence[str]
-    structure: Any
-    outside: Sequence[tuple[Outside, Any]]
-    outside_specs: Sequence[Spec]
-
-
-def trace(function: Callable[..., Any], call: Call, has_aux: bool) -> TracedCall:
+def trace(function: Callable[..., Any], bound: Bound, has_aux: bool) -> TracedCall:
     """Run a function once on traced Values, roll and lower what it did."""
     started = time.perf_counter()
     tape = Tape(newest_serial())
     arguments = _Inputs(tape)
-    leaves = [
-        arguments.add(name, spec, leaf, "leaf")
-        for name, spec, leaf in zip(call.names, call.specs, call.leaves, strict=True)
-    ]
-    replaced = _replaced(call, arguments)
+    leaves = arguments.add_all("leaf", bound.names(), bound.specs, bound.leaves)
+    rebuilt = Rebuilt([*_replaced(bound, arguments)])
     with Recording(tape):
-        args, kwargs = _arguments(call, leaves)
-        returned = rebuilt(function, replaced)(*args, **kwargs)
+        returned = _run(rebuilt.of(function), bound, leaves)
         loss, aux, structure = _outputs(function, returned, has_aux, tape)
+    rebuilt.write_back()
     traced = time.perf_counter()
     cols = columns(tape)
     tree = rolled(cols)
     found = time.perf_counter()
     outputs = [loss, *(leaf for leaf in aux if isinstance(leaf, Traced))]
-    program = lower(tape, tree, cols, outputs)
-    timings = {
-        "trace": traced - started,
-        "roll": found - traced,
-        "lower": time.perf_counter() - found,
-    }
-    captured = tuple(tape.captured[n] for n in captured_order(tape))
-    arrays = tuple(value for _, value in tape.captured_arrays)
+    program = _labelled(lower(tape, tree, cols, outputs), arguments)
+    lowered = time.perf_counter()
     return TracedCall(
         tape,
-        _labelled(program, arguments),
+        program,
         arguments.all(cols),
-        captured,
-        arrays,
+        tuple(tape.captured[n] for n in captured_order(tape)),
+        tuple(value for _, value in tape.captured_arrays),
         aux,
         structure,
-        timings,
+        {"trace": traced - started, "roll": found - traced, "lower": lowered - found},
     )
 
 
-def _arguments(call: Call, leaves: list[Any]) -> tuple[list[Any], dict[str, Any]]:
-    structures, keywords = call.structure
+def _run(function: Callable[..., Any], bound: Bound, leaves: list[Any]) -> Any:
+    """Call the user's function; of an error of ours that NumPy wrapped, show ours."""
     trees, at = [], 0
-    for structure in structures:
-        trees.append(optree.tree_unflatten(structure, leaves[at : at + structure.num_leaves]))
+    for structure in bound.structures:
+        trees.append(unflatten(structure, leaves[at : at + structure.num_leaves]))
         at += structure.num_leaves
-    positional = len(trees) - len(keywords)
-    return trees[:positional], dict(zip(keywords, trees[positional:], strict=True))
+    positional = len(trees) - len(bound.keywords)
+    keywords = dict(zip(bound.keywords, trees[positional:], strict=True))
+    try:
+        return function(*trees[:positional], **keywords)
+    except ValueError as error:  # "setting an array element with a sequence"
+        if isinstance(error.__cause__, JitgradError):
+            raise error.__cause__ from None
+        raise
 
 
 class _Inputs:
@@ -137,6 +126,11 @@ class _Inputs:
         self.found: list[tuple[str, int, str]] = []
         self.counts = {"leaf": 0, "outside": 0}
 
+    def add_all(self, source: str, names: Any, specs: Any, leaves: Any) -> list[Any]:
+        """Return what the function sees in place of some leaves."""
+        triples = zip(names, specs, leaves, strict=True)
+        return [self.add(name, spec, leaf, source) for name, spec, leaf in triples]
+
     def add(self, name: str, spec: Spec, leaf: Any, source: str) -> Any:
         """Return what the function sees in place of a leaf."""
         number = self.counts[source]
@@ -144,99 +138,98 @@ class _Inputs:
         if not spec.traced:
             return leaf
         self.found.append((source, number, name))
-        return self.tape.add_input(name, spec.shape, "i8" if spec.kind == "integers" else "f8")
+        traced = self.tape.add_input(name, spec.shape, spec.dtype)
+        traced.kind = "b" if spec.kind == "truths" else traced.kind
+        return unpacked(traced, spec.static) if spec.kind == "numbers" else traced
 
     def all(self, cols: Columns) -> tuple[Argument, ...]:
         """Return the kernel's inputs."""
         names = input_names(cols.inputs)
-        given = [
-            Argument(names[n], name, source, number, cols.inputs[n].shape, cols.inputs[n].dtype)
-            for n, (source, number, name) in enumerate(self.found, start=1)
-        ]
+        given = []
+        for n, (source, number, name) in enumerate(self.found, start=1):
+            extents = tuple(self.tape.indexed.get(n, ()))
+            shape, dtype = cols.inputs[n].shape, cols.inputs[n].dtype
+            given.append(Argument(names[n], name, source, number, shape, dtype, extents))
         if self.tape.captured:
-            given.append(
-                Argument(names[0], "parameters", "captured", 0, cols.inputs[0].shape, "f8")
-            )
+            shape = cols.inputs[0].shape
+            given.append(Argument(names[0], "parameters", "captured", 0, shape, "f8"))
         for count, (n, _) in enumerate(self.tape.captured_arrays):
-            given.append(
-                Argument(names[n], f"captured{count}", "value", count, cols.inputs[n].shape, "f8")
-            )
+            shape = cols.inputs[n].shape
+            given.append(Argument(names[n], f"captured{count}", "value", count, shape, "f8"))
         return tuple(given)
 
 
-def _replaced(call: Call, arguments: _Inputs) -> list[tuple[Outside, Any]]:
-    specs = iter(call.outside_specs)
-    replaced = []
-    for place, content in call.outside:
+def _replaced(bound: Bound, arguments: _Inputs) -> Iterator[tuple[Outside, Any]]:
+    """List the surroundings that are traced, each with what the function sees there."""
+    specs = iter(bound.outside_specs)
+    for place, content in bound.around:
         leaves, structure = flatten(content)
-        single = len(leaves) == 1 and leaves[0] is content
-        seen = [
-            arguments.add(
-                place.name if single else f"{place.name}_{n}", next(specs), leaf, "outside"
-            )
-            for n, leaf in enumerate(leaves)
-        ]
-        if any(isinstance(leaf, Traced) for leaf in seen):
-            replaced.append((place, optree.tree_unflatten(structure, seen)))
-    return replaced
+        own = [next(specs) for _ in leaves]
+        seen = arguments.add_all("outside", leaf_names(content, place.name), own, leaves)
+        if any(spec.traced for spec in own):
+            yield place, unflatten(structure, seen)
+
+
+# --- what it returned ----------------------------------------------------------------------------
 
 
 def _outputs(
     function: Any, returned: Any, has_aux: bool, tape: Tape
 ) -> tuple[Traced, tuple[Any, ...], Any]:
-    name = getattr(function, "__name__", "the function")
-    code = getattr(function, "__code__", None)
+    name = getattr(function, "__name__", type(function).__name__)
+    own = underlying(function)
+    code = own.__code__ if own else None
     where = f"{code.co_filename}:{code.co_firstlineno}" if code else user_location()
     aux: tuple[Any, ...] = ()
     structure = None
     if has_aux:
         if not isinstance(returned, tuple) or len(returned) != 2:
             raise NotScalarError(
-                f"{where}: {name} was compiled with has_aux=True and returned {_what(returned)}; expected a tuple "
-                "(scalar, aux)"
+                f"{where}: {name} was compiled with has_aux=True and returned {_what(returned)}; "
+                "expected a tuple (loss, aux)"
             )
         returned, rest = returned
         leaves, structure = flatten(rest)
         aux = tuple(_lifted(leaf, tape) for leaf in leaves)
-    if isinstance(returned, np.ndarray) and returned.dtype == object and returned.ndim == 0:
+    if isinstance(returned, np.ndarray) and returned.ndim == 0:
         returned = returned.item()
-    if not isinstance(returned, Value | float | int | np.floating | np.integer) or np.shape(
-        getattr(returned, "shape", ())
-    ) not in ((), (0,)):
-        raise NotScalarError(
-            f"{where}: {name} returned {_what(returned)}; expected one number" + _advice(returned)
-        )
-    if isinstance(returned, Value) and returned.shape != ():
-        if returned.size != 1:
-            raise NotScalarError(
-                f"{where}: {name} returned {_what(returned)}; expected one number"
-                + _advice(returned)
-            )
-        returned = tape.reshape(returned, ())
+    if not _is_number(returned):
+        what, advice = _what(returned), _advice(returned)
+        raise NotScalarError(f"{where}: {name} returned {what}; expected one number{advice}")
     return tape.lift(returned), aux, structure
 
 
+def _is_number(returned: Any) -> bool:
+    if isinstance(returned, Value):
+        return returned.shape == () and returned.element_type.kind != "b"
+    real = isinstance(returned, float | int | np.floating | np.integer)
+    return real and not isinstance(returned, bool)
+
+
 def _what(returned: Any) -> str:
-    if isinstance(returned, Value) or isinstance(returned, np.ndarray):
-        return f"an array of shape {returned.shape}"
-    return f"a {type(returned).__name__}"
+    shape = getattr(returned, "shape", None)
+    if isinstance(returned, Value | np.ndarray) and shape:
+        return f"an array of shape {shape}"
+    if isinstance(returned, Value | bool | np.bool_):
+        return "a truth value"
+    return "None" if returned is None else f"a {type(returned).__name__}"
 
 
 def _advice(returned: Any) -> str:
+    if returned is None:
+        return "; is a return statement missing?"
     if isinstance(returned, tuple | list):
         return "; for (loss, aux) write jitgrad.compile(has_aux=True)"
-    if isinstance(returned, Value | np.ndarray):
+    if isinstance(returned, Value | np.ndarray) and returned.shape:
         return "; write np.sum(...) or np.mean(...)"
+    if isinstance(returned, Value):
+        return "; write np.where(condition, 1.0, 0.0)"
     return ""
 
 
 def _lifted(leaf: Any, tape: Tape) -> Any:
-    if isinstance(leaf, Value) or (isinstance(leaf, np.ndarray) and leaf.dtype == object):
-        try:
-            return tape.lift(leaf)
-        except TraceError:
-            return leaf
-    return leaf
+    lifted = isinstance(leaf, Value) or (isinstance(leaf, np.ndarray) and leaf.dtype == object)
+    return tape.lift(leaf) if lifted else leaf
 
 
 def _labelled(program: Program, arguments: _Inputs) -> Program:
@@ -253,6 +246,3 @@ def _labelled(program: Program, arguments: _Inputs) -> Program:
         del buffers["in0"]
     program = simplify(program._replace(buffers=buffers))
     return natural_shapes(program, "in0") if "in0" in buffers else program
-
-
-__all__ = ["SHIFT", "Argument", "Call", "TracedCall", "simplify", "trace"]

@@ -153,6 +153,11 @@ class Traced(Value):
     def __round__(self, digits: Any = None) -> Any:
         return self.tape.refuse(self, "round()")
 
+    def __floordiv__(self, other: Any) -> NoReturn:
+        raise UnsupportedError(f"{user_location()}: x // y of Values; write np.floor(x / y)")
+
+    __rfloordiv__ = __divmod__ = __rdivmod__ = __floordiv__
+
     def __trunc__(self) -> Any:
         return self.tape.refuse(self, "math.trunc()")
 

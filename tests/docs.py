@@ -16,8 +16,12 @@ import os
 import re
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
+
+from jitgrad import arrays  # noqa: F401 - fills NUMPY
+from jitgrad.graph import NUMPY
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "jitgrad"
@@ -28,12 +32,13 @@ DIGEST = re.compile(r"_[0-9a-f]{16}\b")
 SHOWN_DIGEST = "_0123456789abcdef"
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?")
 TOLERANCE = 1e-9  # relative: the last bits depend on the processor's fused multiply-add
-TABLE = re.compile(r"(?<=<!-- modules -->\n).*?(?=<!-- end of modules -->)", re.DOTALL)
+SECTION = r"(?<=<!-- {0} -->\n).*?(?=<!-- end of {0} -->)"  # of the README, made here
 # The story; a module that is not named here stands before the first one that imports it.
 STORY = (
     *("errors", "ops", "structure", "graph", "value", "arrays", "tape", "roll", "program"),
-    *("lower", "trace", "adjoint", "simplify", "fuse", "contract", "emit", "cache", "cpu"),
-    *("signature", "compiled", "nn", "optim"),
+    *("lower", "signature", "trace", "adjoint", "simplify", "invariant", "unroll", "fuse"),
+    *("rematerialise", "contract", "sums", "hoist", "pipeline", "emit", "cache", "cpu"),
+    *("compiled", "nn", "optim"),
 )
 
 
@@ -136,7 +141,7 @@ def imports(tree, names):
 
 
 def reading_order(trees):
-    """Order the modules so that each stands after what it imports, and as near the story as can be."""
+    """Order the modules as the story goes, each after what it imports."""
     order = []
 
     def visit(name):
@@ -153,6 +158,11 @@ def reading_order(trees):
     return order
 
 
+def section(name):
+    """Return the pattern of a section of the README that is made from the package."""
+    return re.compile(SECTION.format(name), re.DOTALL)
+
+
 def module_table():
     """Return the table: a module's line is the first of its docstring."""
     trees = module_trees()
@@ -162,6 +172,18 @@ def module_table():
         rows.append(f"| [`{name}.py`](jitgrad/{name}.py) | {line} |")
     return "\n".join(rows) + "\n"
 
+
+def numpy_lists():
+    """Return the NumPy functions that work on Values, elementwise ones first."""
+    ufuncs = {key[0].__name__ for key in NUMPY if isinstance(key, tuple)}
+    functions = [key for key in NUMPY if not isinstance(key, tuple)]
+    others = {f"{f.__module__}.{f.__name__}".removeprefix("numpy.") for f in functions}
+    lists = {"Elementwise": ufuncs, "On arrays": others}
+    lines = [f"{kind}: {', '.join(sorted(names))}." for kind, names in lists.items()]
+    return "\n\n".join(textwrap.fill(line, 100, break_on_hyphens=False) for line in lines) + "\n"
+
+
+MADE = {"modules": module_table, "numpy": numpy_lists}
 
 # --- links ---------------------------------------------------------------------------------------
 
@@ -191,7 +213,9 @@ def main(write):
     differ = False
     for document in DOCUMENTS:
         old = document.read_text()
-        new = TABLE.sub(lambda _: module_table(), rewritten(old))
+        new = rewritten(old)
+        for name, make in MADE.items():
+            new = section(name).sub(lambda _, make=make: make(), new)
         if new != old:
             differ = True
             print(f"{document.relative_to(ROOT)}: {'written' if write else 'differs'}")

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jitgrad import Value, cache, compiled, cpu, emit
+from jitgrad import Value, cache, call, compiled, cpu, emit
 from jitgrad.adjoint import gradient
 from jitgrad.contract import contract
 from jitgrad.program import run, verify
@@ -96,7 +96,7 @@ def plainly(case, stopped):
 
 def eagerly(case):
     """The value and gradient of eager Values."""
-    values = [Value(a) if n in case.argnums else a for n, a in enumerate(fresh(case.arguments))]
+    values = [Value(a) for a in fresh(case.arguments)]
     with np.errstate(all="ignore"):
         out = defined(case.source)(*values)
         out = out[()] if isinstance(out, np.ndarray) else out
@@ -160,7 +160,7 @@ class Pipeline:
         self.strict = strict
         function = compiled.compile(defined(case.source), argnums=case.argnums, strict=strict)
         bound, self.traced = function._trace(tuple(fresh(case.arguments)), {})
-        self.given = compiled._inputs(bound, self.traced)
+        self.given = call.inputs(bound, self.traced)
         self.names = [argument.buffer for argument in self.traced.arguments]
         wrt = function._differentiated(bound, self.traced)
         self.wrt = [self.names[place] for place in wrt]
@@ -218,8 +218,8 @@ def attempt(stage, function, *arguments):
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{where.filename.rsplit('/', 1)[-1]}:{where.name}"
-        text = "".join(traceback.format_exception(error, limit=-6))
-        raise Mismatch(f"{stage} ({type(error).__name__} in {place})", text) from error
+        text = "".join(traceback.format_exception(error, limit=-4))
+        raise Mismatch(f"{stage} ({type(error).__name__} in {place})", text) from None
 
 
 def check(case):

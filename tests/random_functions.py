@@ -23,7 +23,7 @@ def stop(v):
 
 
 """
-MOST_WORK = 60  # iterations of an innermost loop body
+MOST_WORK = 30  # iterations of an innermost loop body
 SMOOTH = [
     "np.sin({})",
     "np.cos({})",
@@ -101,7 +101,12 @@ class Names:
 
 
 def is_object(text):
-    """Whether an expression holds an object array (their names begin with o)."""
+    """Whether an expression holds an object array (their names begin with o or w)."""
+    return re.search(r"\b[ow]\d", text) is not None
+
+
+def is_mixed(text):
+    """Whether it holds one that has numbers in it: NumPy calls ``.sin()`` on each element."""
     return re.search(r"\bo\d", text) is not None
 
 
@@ -196,7 +201,7 @@ class Maker:
         """An operation on expressions made by ``make``."""
         kind = self.draw.random()
         a = make(depth - 1)
-        if kind < 0.3:
+        if kind < 0.3 and not is_mixed(a):
             return self.fill(EXACT if self.exact else SMOOTH, a)
         b = make(depth - 1)
         if kind < 0.6:
@@ -388,7 +393,7 @@ class Maker:
     def block(self, size):
         """A few statements."""
         for _ in range(size):
-            if len(self.lines) > 45:
+            if len(self.lines) > 25:
                 return
             self.statement()
 
@@ -447,7 +452,7 @@ class Maker:
     def assign_array(self):
         shape, name = self.a_shape(), self.fresh("v")
         value = self.array(shape)
-        name = f"o{name}" if is_object(value) else name
+        name = self.fresh("o") if is_object(value) else name
         self.say(f"{name} = {value}")
         self.names.arrays[name] = shape
 
@@ -671,10 +676,12 @@ class Maker:
     def object_array(self):
         """np.array of traced scalars."""
         name, size = self.fresh("o"), self.draw.randint(1, 5)
-        values = ", ".join(self.scalar(1) for _ in range(size))
-        if not re.search(r"[a-z]\d|\b[abxyAB]\b", values.replace("np.", "")):
-            return
-        self.say(f"{name} = np.array([{values}])")
+        factor = ""
+        if self.chance(0.5):  # each element is traced
+            name, factor = self.fresh("w"), f"{self.argument} * "
+        values = [f"{factor}{self.scalar(1)}" for _ in range(size)]
+        values[0] = f"{self.argument} + {values[0]}"
+        self.say(f"{name} = np.array([{', '.join(values)}])")
         self.names.arrays[name] = (size,)
 
     def array_steps(self):
@@ -726,6 +733,7 @@ class Maker:
         for name, value in given.items():
             if np.ndim(value):
                 self.names.arrays[name] = value.shape
+            self.argument = f"{name}{['', '[0]', '[0, 0]'][np.ndim(value)]}"
         self.outside(rng)
         return given
 

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import os
 import re
 import shutil
 import subprocess
@@ -10,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from jitgrad import compiled
+from jitgrad.pipeline import PASSES
 from tests import docs
 
 CONTRIBUTING = docs.ROOT / "CONTRIBUTING.md"
 LINKED = (*docs.DOCUMENTS, CONTRIBUTING, docs.ROOT / "CHANGELOG.md")
 HOW = docs.ROOT / "docs" / "how-it-works.md"
+TEST_THE_ROW = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", "-k", "logcosh")
 every_document = pytest.mark.parametrize("document", docs.DOCUMENTS, ids=lambda path: path.name)
 
 
@@ -41,9 +43,10 @@ def test_commands_exist(document):
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
 
 
-def test_the_table_of_modules_is_up_to_date():
-    (shown,) = docs.TABLE.findall(docs.README.read_text())
-    assert shown == docs.module_table(), "python -m tests.docs --write"
+@pytest.mark.parametrize("name", docs.MADE)
+def test_made_sections_are_up_to_date(name):
+    (shown,) = docs.section(name).findall(docs.README.read_text())
+    assert shown == docs.MADE[name](), "python -m tests.docs --write"
 
 
 def test_the_table_reads_upwards():
@@ -55,7 +58,7 @@ def test_the_table_reads_upwards():
 
 
 def test_every_pass_is_explained():
-    names = {step.__name__ for step in compiled.PASSES}
+    names = {step.__name__ for step in PASSES}
     text = HOW.read_text()
     assert not {name for name in names if f"**`{name}`**" not in text}
 
@@ -92,7 +95,9 @@ def test_only_last_digits_may_differ():
 
 def test_a_broken_link_is_found(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("# One `two`\n[a](#one-two) [b](#three) [c](page.md) [d](none.md) [e](https://x)")
+    page.write_text(
+        "# One `two`\n[a](#one-two) [b](#three) [c](page.md) [d](none.md) [e](https://x)"
+    )
     assert docs.broken_links(page) == ["#three", "none.md"]
 
 
@@ -119,7 +124,7 @@ def run_in(folder: Path, *arguments):
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env={**docs.os.environ, "PYTHONPATH": str(folder), "JITGRAD_CACHE_DIR": str(folder / "c")},
+        env={**os.environ, "PYTHONPATH": str(folder), "JITGRAD_CACHE_DIR": str(folder / "c")},
         capture_output=True,
         text=True,
         check=False,
@@ -133,7 +138,7 @@ def test_one_row_is_enough(with_the_row):
 
 
 def test_the_row_is_tested_by_its_name(with_the_row):
-    ran = run_in(with_the_row, *"-m pytest -q -p no:cacheprovider tests -k logcosh".split())
+    ran = run_in(with_the_row, *TEST_THE_ROW)
     assert ran.returncode == 0, ran.stdout
     assert re.search(r"^[3-9] passed", ran.stdout, re.MULTILINE), ran.stdout
 
@@ -145,6 +150,6 @@ def test_a_wrong_row_is_caught(with_the_row, tmp_path):
     text = table.read_text()
     assert text.count('"g * tanh(x)"') == 1
     table.write_text(text.replace('"g * tanh(x)"', '"g * sinh(x)"'))
-    ran = run_in(copy, *"-m pytest -q -p no:cacheprovider tests -k logcosh".split())
+    ran = run_in(copy, *TEST_THE_ROW)
     assert ran.returncode == 1
     assert re.search(r"FAILED .*test_partials\[logcosh\]", ran.stdout), ran.stdout

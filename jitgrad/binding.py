@@ -1,0 +1,196 @@
+"""One call's arguments and surroundings, flattened: what a trace is kept under and made with.
+
+>>> binder = Binder(lambda w, x: w * x, argnums=0)
+>>> bound = binder.bind((2.0,), {"x": 3.0})
+>>> bound.leaves, bound.names()
+([2.0, 3.0], ['w', 'x'])
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from jitgrad.errors import ArgumentError, user_location
+from jitgrad.outside import Outside, holds_data, outside, outside_spec
+from jitgrad.signature import (
+    Identity,
+    Spec,
+    argument_names,
+    changeable_defaults,
+    flatten,
+    leaf_names,
+    parameters_of,
+    spec_of,
+)
+
+
+class Bound(NamedTuple):
+    """The arguments and the surroundings of one call, flattened.
+
+    Parameters
+    ----------
+    labelled : tuple of (str, Any)
+        Each argument with its name: the positional ones, then the keywords in order.
+    keywords : tuple of str
+        The names of the keywords.
+    chosen : tuple of int
+        The positional arguments that are differentiated.
+    structures : tuple
+        The structure of each argument.
+    leaves, specs
+        Of all arguments, in order.
+    places : sequence of Outside
+        What the function names outside itself.
+    around : sequence of (Outside, content)
+        Those that hold numbers, arrays or containers.
+    outside_leaves, outside_specs
+        Of all of these, in order.
+    key : tuple
+        What the trace depends on.
+    """
+
+    labelled: tuple[tuple[str, Any], ...]
+    keywords: tuple[str, ...]
+    chosen: tuple[int, ...]
+    structures: tuple[Any, ...]
+    leaves: list[Any]
+    specs: tuple[Spec, ...]
+    places: Sequence[Outside]
+    around: Sequence[tuple[Outside, Any]]
+    outside_leaves: list[Any]
+    outside_specs: tuple[Spec, ...]
+    key: Any
+
+    def names(self) -> list[str]:
+        """Return a name for each leaf of the arguments."""
+        return [leaf for name, argument in self.labelled for leaf in leaf_names(argument, name)]
+
+    def chosen_leaves(self) -> list[range]:
+        """Return for each differentiated argument the numbers of its leaves."""
+        starts = [0]
+        for structure in self.structures:
+            starts.append(starts[-1] + structure.num_leaves)
+        return [range(starts[n], starts[n + 1]) for n in self.chosen]
+
+
+class Binder:
+    """Binds the arguments of calls of one function.
+
+    Parameters
+    ----------
+    function : callable
+        Of a `functools.partial` the given arguments come first and are never differentiated.
+    argnums : int or sequence of int
+        Which positional arguments are.
+    """
+
+    def __init__(self, function: Callable[..., Any], argnums: int | Sequence[int]) -> None:
+        self.name = getattr(function, "__name__", type(function).__name__)
+        self.signature = parameters_of(function)
+        self.defaults = dict(changeable_defaults(self.signature))
+        self.given: tuple[Any, ...] = ()
+        self.given_keywords: dict[str, Any] = {}
+        while isinstance(function, functools.partial):
+            self.given = (*function.args, *self.given)
+            self.given_keywords = {**function.keywords, **self.given_keywords}
+            function = function.func
+        self.function = function
+        self.argnums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        self.inner = parameters_of(function) if self.given else self.signature
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
+        """Flatten a call.
+
+        Raises
+        ------
+        ArgumentError
+            For arguments that the function does not take, or of types that cannot be used.
+        """
+        args, kwargs = self.complete(args, kwargs)
+        chosen = self._chosen(len(args))
+        args, kwargs = (*self.given, *args), {**self.given_keywords, **kwargs}
+        keywords = tuple(sorted(kwargs))
+        names = argument_names(self.inner, len(args))
+        labelled = (*zip(names, args, strict=True), *((name, kwargs[name]) for name in keywords))
+        leaves: list[Any] = []
+        specs: list[Spec] = []
+        structures = []
+        for number, (name, argument) in enumerate(labelled):
+            found, structure = flatten(argument)
+            structures.append(structure)
+            leaves += found
+            specs += self._specs(found, number in chosen, argument, name)
+        inside = tuple(structures), tuple(specs), keywords
+        return self._with_surroundings(labelled, chosen, leaves, inside)
+
+    def complete(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Make keywords positional where they can be, and fill in defaults that hold arrays."""
+        if self.signature is None or not (kwargs or self.defaults):
+            return args, kwargs
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ArgumentError(f"{user_location()}: {self.name}(): {error}") from None
+        for name, default in self.defaults.items():
+            if name not in self.given_keywords:
+                bound.arguments.setdefault(name, default)
+        return bound.args, {**self.given_keywords, **bound.kwargs}
+
+    def _chosen(self, count: int) -> tuple[int, ...]:
+        """The differentiated arguments, without those that the call does not have."""
+        given = [number % count for number in self.argnums if -count <= number < count]
+        return tuple(number + len(self.given) for number in given)
+
+    def check(self, bound: Bound) -> None:
+        """Raise the error for a call without an argument that is to be differentiated."""
+        if len(bound.chosen) < len(self.argnums):
+            count = len(bound.labelled) - len(bound.keywords) - len(self.given)
+            wanted = ", ".join(map(str, self.argnums))
+            raise ArgumentError(
+                f"{user_location()}: {self.name} was called with {count} positional arguments, and "
+                f"compiled with argnums={wanted}; write jitgrad.compile(fun, argnums=...) with the "
+                "places of the arguments to differentiate with respect to, or backward() for Values"
+            )
+
+    def _specs(self, leaves: list[Any], wanted: bool, argument: Any, name: str) -> list[Spec]:
+        try:
+            return [spec_of(leaf, wanted, "") for leaf in leaves]
+        except ArgumentError:  # again, with names: they take longer than all the rest
+            for leaf, label in zip(leaves, leaf_names(argument, name), strict=True):
+                spec_of(leaf, wanted, label)
+            raise
+
+    def _with_surroundings(
+        self, labelled: Any, chosen: tuple[int, ...], leaves: list[Any], inside: Any
+    ) -> Bound:
+        places = outside(self.function)
+        contents = [(place, place.read()) for place in places]
+        around = [(place, content) for place, content in contents if holds_data(content)]
+        others = [(place.key, Identity(it)) for place, it in contents if not holds_data(it)]
+        found: list[Any] = []
+        specs: list[Spec] = []
+        shapes = []
+        for place, content in around:
+            inner, structure = flatten(content)
+            shapes.append((place.key, structure))
+            found += inner
+            specs += [outside_spec(leaf, place.name) for leaf in inner]
+        structures, own, keywords = inside
+        key = (structures, own, keywords, tuple(shapes), tuple(specs), tuple(others))
+        return Bound(
+            labelled,
+            keywords,
+            chosen,
+            structures,
+            leaves,
+            own,
+            places,
+            around,
+            found,
+            tuple(specs),
+            key,
+        )
