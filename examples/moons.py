@@ -46,8 +46,8 @@ def train(console):
     seconds = []
     with Progress(console=console, transient=True) as progress:
         for k in progress.track(range(STEPS), description="Training"):
-            start = time.perf_counter()
             model.zero_grad()
+            start = time.perf_counter()
             value, accuracy = loss.backward(X, y)
             seconds.append(time.perf_counter() - start)
             rate = 1.0 - 0.9 * k / STEPS
@@ -71,22 +71,28 @@ def report(console, eager, seconds):
     """Say how long steps took, and what the loss became."""
     compiled = sorted(seconds[1:])[len(seconds) // 2]
     lowered = loss.lower(X, y)
-    table = Table("one value and gradient", "time", title="Time")
-    table.add_row("Values, eagerly", f"{1e3 * eager:,.0f} ms")
-    table.add_row("compiled, first call", f"{1e3 * seconds[0]:,.0f} ms")
-    table.add_row("compiled, every other", f"{1e6 * compiled:,.0f} µs  ({eager / compiled:,.0f}x)")
+    table = Table("one loss and its gradient", "time", title="Time of one step's gradient")
+    table.add_row("eagerly, with Values", f"{1e3 * eager:,.0f} ms")
+    table.add_row("compiled, first call (traces, then compiles or loads)", f"{seconds[0]:,.1f} s")
+    table.add_row("compiled, median of the others", f"{1e6 * compiled:,.0f} µs")
+    table.add_row("eager / compiled", f"{eager / compiled:,.0f}")
     console.print(table)
     console.print(
-        f"{len(lowered.tape):,} instructions rolled into {lowered.program.statements} statements. "
-        f"The generated code ({lowered.path}) begins:"
+        f"{len(lowered.tape):,} instructions rolled into {lowered.program.statements} statements.\n"
+        f"The generated code is in {lowered.path}\n"
+        "Its loop over the points, forward and then reverse:\n",
+        soft_wrap=True,
     )
-    console.print(Syntax(excerpt(lowered.source), "python"))
+    colours = {"theme": "ansi_dark", "background_color": "default"}
+    console.print(Syntax(excerpt(lowered.source), "python", word_wrap=True, **colours))
 
 
-def excerpt(source, lines=40):
-    """Return the first lines of the kernel, after the header and the helpers of the module."""
-    kernel = source[source.index("def loss") :].splitlines()
-    return "\n".join(kernel[:lines])
+def excerpt(source):
+    """Return the kernel's loop over the points."""
+    lines = source.splitlines()
+    start = lines.index(f"    for i in range({len(X)}):")
+    end = next(n for n in range(start + 1, len(lines)) if not lines[n].startswith(" " * 5))
+    return "\n".join(lines[start:end])
 
 
 def draw(path):
@@ -94,8 +100,9 @@ def draw(path):
     low, high = X.min(axis=0) - 1.0, X.max(axis=0) + 1.0
     across, up = np.meshgrid(*(np.linspace(low[i], high[i], 200) for i in (0, 1)))
     scores = model([across, up]).data
-    figure = Figure()
+    figure = Figure(layout="constrained")
     axes = figure.subplots()
+    axes.set_title(f"The sign of the network's output after {STEPS} steps")
     axes.contourf(across, up, scores > 0, cmap="Spectral", alpha=0.8)
     axes.scatter(X[:, 0], X[:, 1], c=y, s=40, cmap="Spectral", edgecolors="black")
     figure.savefig(path, dpi=120)
@@ -104,13 +111,13 @@ def draw(path):
 def main():
     """Train, report and draw."""
     console = Console()
-    console.print(f"{model.__class__.__name__} with {len(model.parameters())} parameters")
+    console.print(f"{len(X)} points, a network of {len(model.parameters())} parameters")
     eager = eager_step()
     seconds = train(console)
     report(console, eager, seconds)
     path = Path("moons.png").resolve()
     draw(path)
-    console.print(f"The decision boundary is in {path}")
+    console.print(f"\nThe decision boundary is in {path}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -67,9 +67,7 @@ class _Adjoint:
         self.buffers = dict(program.buffers)
         self.active = _active(program, wrt)
         self.fresh = 0
-        self.order = 1
-        while any(f"{name}_bar{_mark(self.order)}" in program.buffers for name in program.buffers):
-            self.order += 1
+        self.order = _free_order(program, wrt)
         for name in program.buffers:
             if self._root(name) in self.active:
                 self._declare(name)
@@ -92,8 +90,7 @@ class _Adjoint:
         return storage(self.source.buffers, name)[0]
 
     def _bar_name(self, name: str) -> str:
-        mark = _mark(self.order)
-        return f"grad{mark}_{name}" if name in self.wrt else f"{name}_bar{mark}"
+        return _bar_name(name, name in self.wrt, self.order)
 
     def _bar(self, ref: Ref) -> Ref:
         back = {index: self._back(index) for index in ref.indices()}
@@ -200,7 +197,7 @@ class _Adjoint:
 
     def _back(self, index: str) -> Affine:
         """The index of the mirrored loop."""
-        return Affine.index(f"{index}b{_mark(self.order)}")
+        return Affine.index(_back_name(index, self.order))
 
     def _renaming(self, scope: _Scope) -> dict[str, Affine]:
         return {loop.index: self._back(loop.index) for loop in scope.loops}
@@ -209,6 +206,26 @@ class _Adjoint:
 def _mark(order: int) -> str:
     """Tell the cotangents of a second application from those of the first."""
     return "" if order == 1 else str(order)
+
+
+def _bar_name(name: str, wanted: bool, order: int) -> str:
+    return f"grad{_mark(order)}_{name}" if wanted else f"{name}_bar{_mark(order)}"
+
+
+def _back_name(index: str, order: int) -> str:
+    return f"{index}b{_mark(order)}"
+
+
+def _free_order(program: Program, wrt: Sequence[str]) -> int:
+    """Return the first order whose names an earlier application has not left in the Program."""
+    indices = {node.index for node in walk(program.body) if isinstance(node, Loop)}
+    taken = indices | program.buffers.keys()
+    order = 1
+    while any(_bar_name(name, name in wrt, order) in taken for name in program.buffers) or any(
+        _back_name(index, order) in taken for index in indices
+    ):
+        order += 1
+    return order
 
 
 def _refs(block: Block, scope: tuple[str, ...]) -> Any:

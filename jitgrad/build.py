@@ -90,12 +90,12 @@ def build(
         strict=strict,
         header=header,
     )
-    name = f"{stem}_{kind}_{cache.digest(made.text, cpu.flags(strict))}"
-    text = made.text.replace(_PLACEHOLDER, name)
-    clock.lap("emit")
     types = [_type(argument.shape, argument.dtype) for argument in traced.arguments]
     shapes = [program.buffers[name].shape for name in (*outputs, *aux)]
     types += [numba.types.Array(numba.float64, len(shape), "C") for shape in shapes]
+    name = f"{stem}_{kind}_{cache.digest(made.text, cpu.flags(strict), str(types))}"
+    text = made.text.replace(_PLACEHOLDER, name)
+    clock.lap("emit")
     call = cpu.compile_module(text, name, made.helpers, strict, tuple(types))
     clock.lap("compile")
     path = call.py_func.__code__.co_filename

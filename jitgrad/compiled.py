@@ -313,6 +313,8 @@ class CompiledFunction(Wrapper):
         if key in self._known_ways or len(bound.labelled) != len(args) or bound.keywords:
             return False
         self._known_ways.add(key)
+        if self._binder.bind(args, {}).key != bound.key:  # the call changed what it depends on
+            return False
         return not any(argument.extents for argument in traced.arguments)
 
     # --- kernels ---------------------------------------------------------------------------------

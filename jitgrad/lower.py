@@ -350,7 +350,7 @@ class _Lowering:
         target = self._operand(carried.target)
         assert isinstance(target, Ref)
         node: Node = Assign(target, "copy", (self._operand(carried.source),), -1)
-        extents = self._all_extents()
+        extents = self._extents()
         for name, low, count in reversed(carried.spans):
             if count is None:
                 extent = extents[name].substitute({carried.loop: Affine(carried.step)})
@@ -362,28 +362,21 @@ class _Lowering:
                 node = Loop(name, Affine(count), (moved,))
         return _renamed(node, f"_{target.buffer}_{number}")
 
-    def _all_extents(self) -> dict[str, Affine]:
-        """The extent of each loop, inside array instructions too."""
-        found = {name: extent for name, (_, extent) in self._extents().items()}
-        for leaf in self.leaves:
-            for name, n in zip(leaf.inner, leaf.symbol.shape, strict=True):
-                found[name] = Affine(n)
-        return found
-
-    def _extents(self) -> dict[str, tuple[tuple[str, ...], Affine]]:
-        found: dict[str, tuple[tuple[str, ...], Affine]] = {}
+    def _extents(self) -> dict[str, Affine]:
+        """The extent of each loop, those of array instructions included."""
+        found: dict[str, Affine] = {}
 
         def visit(tree: Sequence[Item], path: tuple[str, ...]) -> None:
             for item in tree:
                 if isinstance(item, Repeat):
                     name = f"r{len(found)}"
-                    found[name] = (
-                        path,
-                        Affine.of(item.extent[0], dict(zip(path, item.extent[1:], strict=True))),
-                    )
+                    steps = dict(zip(path, item.extent[1:], strict=True))
+                    found[name] = Affine.of(item.extent[0], steps)
                     visit(item.body, (*path, name))
 
         visit(self.tree, ())
+        for leaf in self.leaves:
+            found |= zip(leaf.inner, map(Affine, leaf.symbol.shape), strict=True)
         return found
 
     def _first(self, total: RunningSum, source: Fitted) -> Node:

@@ -137,12 +137,7 @@ class Place(NamedTuple):
         )
 
 
-class Span(NamedTuple):
-    """The iterations of one loop that first elements are copied in; a count of None is all."""
-
-    loop: str
-    low: int
-    count: int | None
+Spans: TypeAlias = tuple[tuple[str, int, int | None], ...]  # loops: first iteration, how many (all)
 
 
 class Carried(NamedTuple):
@@ -152,7 +147,7 @@ class Carried(NamedTuple):
     step: int
     target: Element
     source: Fitted
-    spans: tuple[Span, ...]
+    spans: Spans
 
 
 def fit(values: Ints, indices: Ints) -> tuple[int, tuple[int, ...]] | None:
@@ -198,6 +193,8 @@ def delinearise(position: Affine, dims: Shape, place: Place) -> tuple[Affine, ..
     """
     if not dims:
         return () if position == Affine() else None
+    if 0 in dims:  # nothing is ever read
+        return (Affine(),) * len(dims)
     strides = contiguous(dims)
     parts: list[dict[Any, int]] = [{} for _ in dims]
     for atom, c in position.terms:
@@ -302,7 +299,7 @@ class Resolver:
             position = inner.plus(Affine(0, ((self._table(offsets, place), 1),)))
         else:
             position = affine(*found, place.loops).plus(inner)
-        index = (position,) if len(shape) == 1 else None
+        index: tuple[Affine, ...] | None = (position,) if len(shape) == 1 else None
         if found is not None and index is None:
             index = delinearise(position, shape, place)
         if index is not None:
@@ -379,12 +376,10 @@ class Resolver:
                 inner=tuple(position.substitute(at) for position in element.inner),
             )
             fresh = self._claim(target, codes[rows], strides, before)
-            if fresh is None:
+            spans = _spans(fresh, before, axis) if fresh else None
+            if fresh is None or (fresh and spans is None):
                 return False
-            if fresh:
-                spans = _spans(fresh, before, axis)
-                if spans is None:
-                    return False
+            if spans is not None:
                 self.carried.append(Carried(loop, step, target, source, spans))
         return True
 
@@ -425,13 +420,11 @@ class Resolver:
         return total
 
 
-def _spans(fresh: list[tuple[int, ...]], place: Place, first: int) -> tuple[Span, ...] | None:
+def _spans(fresh: list[tuple[int, ...]], place: Place, first: int) -> Spans | None:
     """Describe the new iterations of the loops from ``first`` on; None if they are no box."""
     cells = np.array(list(np.ndindex(place.dims)), dtype=np.int64)
-    count = len(cells)
-    every = np.hstack(
-        [np.repeat(place.indices, count, axis=0), np.tile(cells, (len(place.indices), 1))]
-    )
+    rows = np.repeat(place.indices, len(cells), axis=0)
+    every = np.hstack([rows, np.tile(cells, (len(place.indices), 1))])
     new, inside = np.array(fresh), np.ones(len(every), dtype=bool)
     spans = []
     for axis, loop in enumerate((*place.loops, *place.inner)):
@@ -440,7 +433,7 @@ def _spans(fresh: list[tuple[int, ...]], place: Place, first: int) -> tuple[Span
         low, high = int(new[:, axis].min()), int(new[:, axis].max())
         whole = low == 0 and high == every[:, axis].max()
         inside &= (every[:, axis] >= low) & (every[:, axis] <= high)
-        spans.append(Span(loop, low, None if whole else high - low + 1))
+        spans.append((loop, low, None if whole else high - low + 1))
     return tuple(spans) if inside.sum() == len(fresh) else None
 
 

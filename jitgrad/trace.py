@@ -210,6 +210,8 @@ def _what(returned: Any) -> str:
     shape = getattr(returned, "shape", None)
     if isinstance(returned, Value | np.ndarray) and shape:
         return f"an array of shape {shape}"
+    if isinstance(returned, Value) and returned.element_type.kind != "b":
+        return "a number"
     if isinstance(returned, Value | bool | np.bool_):
         return "a truth value"
     return "None" if returned is None else f"a {type(returned).__name__}"

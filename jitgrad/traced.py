@@ -39,7 +39,7 @@ def contiguous(shape: Shape) -> Shape:
     strides, step = [], 1
     for extent in reversed(shape):
         strides.append(step)
-        step *= extent
+        step *= extent or 1  # never 0, so that positions can be divided by strides
     return tuple(reversed(strides))
 
 

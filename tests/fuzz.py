@@ -20,8 +20,8 @@ import numpy as np
 from jitgrad import Value, cache, call, compiled, cpu, emit
 from jitgrad.adjoint import gradient
 from jitgrad.contract import contract
-from jitgrad.program import run, verify
 from jitgrad.pipeline import PASSES, STRICT_PASSES
+from jitgrad.program import run, verify
 from jitgrad.simplify import prepare
 from tests.random_functions import random_function
 
@@ -162,7 +162,7 @@ class Pipeline:
         bound, self.traced = function._trace(tuple(fresh(case.arguments)), {})
         self.given = call.inputs(bound, self.traced)
         self.names = [argument.buffer for argument in self.traced.arguments]
-        wrt = function._differentiated(bound, self.traced)
+        wrt = call.chosen_inputs(bound, self.traced)
         self.wrt = [self.names[place] for place in wrt]
         self.outputs = [f"grad_{name}" for name in self.wrt]
 
@@ -182,7 +182,8 @@ class Pipeline:
             contracted = contracted or step is contract
             if program != before:
                 program = program if contracted else verify(program)
-                yield f"{number} {getattr(step, '__name__', 'fuse')}", self.interpreted(program, self.outputs)
+                name = getattr(step, "func", step).__name__
+                yield f"{number} {name}", self.interpreted(program, self.outputs)
         yield "source in CPython", self.printed(program)
 
     def printed(self, program):
@@ -266,6 +267,47 @@ def through(case, expected, strict, bits=None):
         compare(f"{mode}{stage}", found, wanted)
         if bits is not None and found.value != bits:
             raise Mismatch(f"{mode}{stage}", f"value is {found.value!r}, in CPython {bits!r}")
+
+
+# --- under Numba ---------------------------------------------------------------------------------
+
+
+def check_compiled(cases):
+    """Compile one weighted sum of several functions; compare with eager Values.
+
+    Returns
+    -------
+    int
+        How many functions took part: all that gave finite numbers.
+    """
+    cases = [case._replace(argnums=tuple(range(len(case.arguments)))) for case in cases]
+    finite = [(case, eager) for case in cases if (eager := usable(case)) is not None]
+    functions = [defined(case.source) for case, _ in finite]
+    weights = [1.0 + 0.25 * n for n in range(len(finite))]
+
+    def total(packs):
+        out = 0.0
+        for weight, function, pack in zip(weights, functions, packs, strict=True):
+            out = out + weight * function(*pack)
+        return out
+
+    packs = [tuple(fresh(case.arguments)) for case, _ in finite]
+    stage = f"Numba, seeds {[case.seed for case, _ in finite]}"
+    value, gradients = attempt(stage, compiled.compile(total).value_and_grad, packs)
+    expected = sum(w * eager.value for w, (_, eager) in zip(weights, finite, strict=True))
+    near("value", stage, value, expected, abs(expected), 1e-9)
+    for weight, (_, eager), found in zip(weights, finite, gradients, strict=True):
+        wanted = [weight * part for part in eager.gradients]
+        compare(stage, Result(0.0, list(found)), Result(0.0, wanted))
+    return len(finite)
+
+
+def usable(case):
+    """The eager result, None where it is not finite."""
+    with np.errstate(all="ignore"):
+        eager = eagerly(case)
+    numbers = [abs(eager.value), *(np.max(np.abs(g), initial=0.0) for g in eager.gradients)]
+    return eager if all(number < LARGE for number in numbers) else None
 
 
 # --- making failures smaller ---------------------------------------------------------------------

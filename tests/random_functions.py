@@ -49,7 +49,7 @@ PAIRS = [
     "np.arctan2({0}, 2.0 + {1} * {1})",
     "(1.2 + {0} * {0}) ** np.tanh({1})",
 ]
-KINKS = ["np.maximum({}, {})", "np.minimum({}, {})", "np.where({0} > {1}, {0}, 0.5 * {1})"]
+KINKS = ["np.maximum({}, {})", "np.minimum({}, {})", "(np.where({0} > {1}, {0}, 0.5 * {1}) + 0.1)"]
 
 
 class RandomFunction(NamedTuple):
@@ -140,10 +140,11 @@ class Maker:
         self.lines.append("    " * self.level + line)
 
     def number(self):
-        return repr(round(self.draw.uniform(-1.5, 1.5), 2))
+        number = round(self.draw.uniform(-1.5, 1.5), 2)
+        return f"({number})" if number < 0 else repr(number)
 
     def numbers(self, count):
-        return "[" + ", ".join(self.number() for _ in range(count)) + "]"
+        return str([round(self.draw.uniform(-1.5, 1.5), 2) for _ in range(count)])
 
     @contextlib.contextmanager
     def inside(self, header, trips):
@@ -457,7 +458,7 @@ class Maker:
         self.names.arrays[name] = shape
 
     def update_array(self):
-        plain = [name for name in self.names.arrays if not is_object(name)]
+        plain = [name for name in self.names.arrays if not is_object(name) and name != "DATA"]
         if not plain:
             return
         name = self.draw.choice(plain)
@@ -686,7 +687,7 @@ class Maker:
 
     def array_steps(self):
         """An array that a loop moves on: y = y + dt * f(y)."""
-        plain = [name for name in self.names.arrays if not is_object(name)]
+        plain = [name for name in self.names.arrays if not is_object(name) and name != "DATA"]
         if not plain:
             return
         start, name, i = self.draw.choice(plain), self.fresh("y"), self.fresh("k")

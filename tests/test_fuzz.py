@@ -1,0 +1,140 @@
+"""Random functions: every engine agrees, and a planted mistake is seen."""
+
+import numpy as np
+import pytest
+
+from jitgrad import ops
+from jitgrad.adjoint import gradient
+from jitgrad.pipeline import PASSES
+from jitgrad.program import Loop
+from tests import fuzz
+from tests.fuzz import Mismatch, check, check_compiled, minimised, smaller_sources
+from tests.random_functions import RandomFunction, random_function
+
+BLOCK, GROUP = 20, 5  # functions to a test; functions to a kernel
+
+
+@pytest.mark.parametrize("first", range(0, 500, BLOCK))
+def test_every_stage_agrees(first):
+    for seed in range(first, first + BLOCK):
+        check(random_function(seed))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 100, GROUP))
+def test_numba_agrees(first):
+    check_compiled([random_function(seed) for seed in range(first, first + GROUP)])
+
+
+def test_a_function_is_made_from_its_seed():
+    assert random_function(7) == random_function(7)
+    assert random_function(7).source != random_function(8).source
+
+
+# --- the checker is checked ----------------------------------------------------------------------
+
+
+def failures(count=40):
+    found = {}
+    for seed in range(count):
+        try:
+            check(random_function(seed))
+        except Mismatch as failure:
+            found[seed] = failure
+    return found
+
+
+def forget():
+    """Forget what was derived from the table of ops."""
+    for thing in vars(ops).values():
+        if hasattr(thing, "cache_clear"):
+            thing.cache_clear()
+
+
+@pytest.fixture
+def wrong_tanh(monkeypatch):
+    row = ops.OPS["tanh"]
+    monkeypatch.setitem(ops.OPS, "tanh", row._replace(partials=("g * (1.0 - out)",)))
+    yield
+    monkeypatch.undo()
+    forget()
+
+
+def test_a_wrong_rule_is_caught_by_differences(wrong_tanh):
+    forget()
+    found = failures()
+    assert found
+    assert {failure.stage for failure in found.values()} == {"central differences"}
+    assert all("tanh" in random_function(seed).source for seed in found)
+
+
+def test_a_rule_that_only_the_adjoint_gets_wrong_is_caught(wrong_tanh):
+    forget()
+    right = ops._namespace(arrays=False)["tanh"](0.5)
+    case = RandomFunction(0, "def f(a):\n    return np.tanh(a)\n", (0.5,), (0,), False)
+    with pytest.raises(Mismatch, match="central differences"):
+        check(case)
+    assert right == np.tanh(0.5)
+
+
+def turned(program):
+    """Run every loop the other way."""
+
+    def turn(node):
+        if not isinstance(node, Loop):
+            return node
+        return node._replace(body=tuple(map(turn, node.body)), backward=not node.backward)
+
+    return program._replace(body=tuple(map(turn, program.body)))
+
+
+def forgetful(program):
+    """Leave out the last statement of every innermost loop that has several."""
+
+    def visit(node):
+        if not isinstance(node, Loop):
+            return node
+        body = node.body[:-1] if len(node.body) > 2 else node.body
+        return node._replace(body=tuple(map(visit, body)))
+
+    return program._replace(body=tuple(map(visit, program.body)))
+
+
+@pytest.mark.parametrize("wrong", [turned, forgetful])
+def test_a_wrong_pass_is_caught(monkeypatch, wrong):
+    passes = (*PASSES[:3], wrong, *PASSES[3:])
+    monkeypatch.setattr(fuzz, "PASSES", passes)
+    found = failures()
+    assert len(found) > 5
+    assert {failure.stage.split(" (")[0] for failure in found.values()} <= {
+        f"3 {wrong.__name__}",
+        "after 2 lift_invariants",
+        "after 1 simplify",
+        "after 0 plain",
+    }
+
+
+def test_a_wrong_adjoint_is_caught(monkeypatch):
+    def halved(program, wrt):
+        return gradient(program, wrt[:-1]) if len(wrt) > 1 else gradient(program, wrt)
+
+    monkeypatch.setattr(fuzz, "gradient", halved)
+    assert any("after lower" in failure.stage for failure in failures(20).values())
+
+
+def test_a_failure_is_made_smaller(wrong_tanh):
+    forget()
+    seed, failure = next(iter(failures().items()))
+    case = random_function(seed)
+    small = minimised(case, failure.stage)
+    assert len(small.source) < 150
+    assert "np.tanh(" in small.source
+    exec(small.reproduction(), {})
+
+
+def test_smaller_sources():
+    source = "def f(a):\n    b = 2 * a\n    return np.sin(b)\n"
+    found = list(smaller_sources(source))
+    assert "def f(a):\n    return np.sin(b)\n" in found
+    assert "def f(a):\n    b = a\n    return np.sin(b)\n" in found
+    assert "def f(a):\n    b = 2 * a\n    return b\n" in found
