@@ -123,7 +123,7 @@ class CompiledFunction(Wrapper):
         self._kernels: dict[Any, Kernel] = {}
         self._latest: tuple[TracedCall, tuple[int, ...]] | None = None
         self._lock = threading.RLock()
-        self._straight: list[Any] = []
+        self._straight: list[tuple[int, Any]] = []
         self._straight_backward: list[tuple[Any, TracedCall]] = []
         self._known_ways: set[Any] = set()
         self._methods: dict[Identity, CompiledFunction] = {}
@@ -156,9 +156,8 @@ class CompiledFunction(Wrapper):
             such structures where ``argnums`` is a tuple. Bools, strings and None have None there.
         """
         if not kwargs and active.tape is None:
-            for way in self._straight:
-                found = way(*args) if way.__code__.co_argcount == len(args) else MISS
-                if found is not MISS:
+            for arity, way in self._straight:
+                if arity == len(args) and (found := way(*args)) is not MISS:
                     return found
         bound, traced = self._trace(args, kwargs, "value_and_grad")
         self._binder.check(bound)
@@ -288,7 +287,7 @@ class CompiledFunction(Wrapper):
         kernel = self._kernel(traced, wrt).call
         made = straight(args, numbers, bound.chosen, single, kernel, bound.places)
         if made is not None:
-            self._straight = [made, *self._straight][:4]
+            self._straight = [(len(args), made), *self._straight][:4]
 
     def _straighten_backward(
         self, args: tuple[Any, ...], bound: Bound, traced: TracedCall, wrt: tuple[int, ...]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jitgrad.depend import Meeting, Use, differ, ranges_of, touched, uses
+from jitgrad.depend import Meeting, Use, differ, is_inside, ranges_of, touched, uses
 from jitgrad.program import (
     Accumulate,
     Affine,
@@ -314,19 +314,15 @@ def merge_fills(program: Program) -> Program:
         pending: dict[Ref, int] = {}
         for at, node in enumerate(nodes):
             assert node is not None
-            if (
-                isinstance(node, Accumulate)
-                and node.target in pending
-                and not _reads(node, node.target.buffer)
-            ):
-                nodes[pending.pop(node.target)] = None
+            first = pending.get(node.target) if isinstance(node, Accumulate) else None
+            if isinstance(node, Accumulate) and first is not None and not _reads_its_own(node):
+                del pending[node.target]
+                nodes[first] = None
                 nodes[at] = Assign(node.target, "copy", (node.value,), node.site)
-                continue
-            names = set(touched(node, program.buffers))
+            used = touched(node, program.buffers)
+            roots = {ref: storage(program.buffers, ref.buffer)[0] for ref in pending}
             pending = {
-                ref: n
-                for ref, n in pending.items()
-                if storage(program.buffers, ref.buffer)[0] not in names or _apart(node, ref)
+                ref: n for ref, n in pending.items() if _apart(node, used.get(roots[ref], []), ref)
             }
             if isinstance(node, Assign) and node.op == "copy" and node.operands == (0.0,):
                 pending[node.target] = at
@@ -335,14 +331,15 @@ def merge_fills(program: Program) -> Program:
     return program._replace(body=visit(program.body))
 
 
-def _apart(node: Node, ref: Ref) -> bool:
-    """Whether a statement surely touches other elements: a constant apart in some dimension."""
-    found = [use.ref for use in uses(node) if use.ref.buffer == ref.buffer]
-    return bool(found) and not isinstance(node, Loop) and all(differ(other, ref) for other in found)
+def _apart(node: Node, used: list[Use], ref: Ref) -> bool:
+    """Whether these uses of a storage are surely of other elements than ``ref``."""
+    if isinstance(node, Loop) and used:
+        return False
+    return all(use.ref.buffer == ref.buffer and differ(use.ref, ref) for use in used)
 
 
-def _reads(node: Accumulate, name: str) -> bool:
-    return any(use.ref.buffer == name for use in uses(node) if use.kind == "read")
+def _reads_its_own(node: Accumulate) -> bool:
+    return any(use.ref.buffer == node.target.buffer for use in uses(node) if use.kind == "read")
 
 
 def promote(program: Program) -> Program:
@@ -378,7 +375,7 @@ class _Promotion:
         outer = ranges_of(around)
         found = list(uses(loop))
         for target in dict.fromkeys(use.ref for use in found if use.kind == "add"):
-            if not target.index or not self._alone(target, loop, found, outer):
+            if self._is_local(target) or not self._alone(target, loop, found, outer):
                 continue
             name = f"s{len(self.buffers)}"
             label = self.buffers[target.buffer].label
@@ -392,11 +389,17 @@ class _Promotion:
             loop = replaced
         return before, loop, after
 
+    def _is_local(self, target: Ref) -> bool:
+        return not target.index and self.buffers[target.buffer].kind == "temporary"
+
     def _alone(
         self, target: Ref, loop: Loop, found: list[Use], outer: dict[str, tuple[int, int]]
     ) -> bool:
-        """Whether the element is fixed in the loop and nothing else in it may be that element."""
-        if not target.indices() <= set(outer):
+        """Whether the element is fixed in the loop and nothing else in it may be that element.
+
+        It has to be there even where the loop does not run: it is loaded and stored around it.
+        """
+        if not target.indices() <= set(outer) or not is_inside(target, self.buffers, outer):
             return False
         meeting = Meeting(self.buffers, outer)
         mine = Use(target, "add", (loop,))

@@ -95,7 +95,9 @@ def compile_module(
 
 def flags(strict: bool) -> str:
     """Return the compiler flags as a text, to go into the digest of the kernel's name."""
-    return f"{_options(SUM, strict)} {_options('', strict)}"
+    # Sorted: a set prints in another order in each process, and the kernel would get another name.
+    allowed = [sorted(_fastmath(function, strict) or ()) for function in (SUM, "")]
+    return f"nogil error_model=numpy fastmath={allowed}"
 
 
 def types_of(*arguments: Any) -> tuple[Any, ...]:

@@ -110,7 +110,7 @@ class Graph(Sequence[GraphNode]):
 
     def _operand(self, code: int, over: tuple[int, ...]) -> int | str | float:
         if code <= CONSTANT:
-            return self._tape.constants[CONSTANT - code]
+            return float(self._tape.constants[CONSTANT - code])
         number, offset = code >> SHIFT, code & LOW
         if number >= 0:
             return number

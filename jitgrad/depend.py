@@ -147,6 +147,18 @@ def _whole_quotients(first: int, last: int, c: int) -> tuple[int, int] | None:
     return (low, high) if low <= high else None
 
 
+def is_inside(ref: Ref, buffers: Mapping[str, Buffer], ranges: Ranges) -> bool:
+    """Whether a reference stays inside its buffer; an element of an index array is trusted."""
+    for position, extent in zip(ref.index, buffers[ref.buffer].shape, strict=True):
+        atoms = [atom for atom, _ in position.terms if isinstance(atom, Ref)]
+        if not all(is_inside(atom, buffers, ranges) for atom in atoms):
+            return False
+        low, high = bounds(position, dict(ranges))
+        if not atoms and (low < 0 or high >= extent):
+            return False
+    return True
+
+
 def differ(a: Ref, b: Ref) -> bool:
     """Whether two elements of one buffer are a constant apart in some dimension."""
     pairs = zip(a.index, b.index, strict=True)

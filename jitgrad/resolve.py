@@ -191,10 +191,8 @@ def delinearise(position: Affine, dims: Shape, place: Place) -> tuple[Affine, ..
     Each term goes to the outermost dimension whose stride divides it; going from the innermost
     dimension outwards, constants are carried so that each position stays inside its extent.
     """
-    if not dims:
-        return () if position == Affine() else None
-    if 0 in dims:  # nothing is ever read
-        return (Affine(),) * len(dims)
+    if not dims or 0 in dims:  # of an array without elements nothing is read
+        return (Affine(),) * len(dims) if dims or position == Affine() else None
     strides = contiguous(dims)
     parts: list[dict[Any, int]] = [{} for _ in dims]
     for atom, c in position.terms:
