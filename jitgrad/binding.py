@@ -21,6 +21,7 @@ from jitgrad.signature import (
     changeable_defaults,
     flatten,
     leaf_names,
+    names_by_place,
     parameters_of,
     spec_of,
 )
@@ -89,6 +90,7 @@ class Binder:
     def __init__(self, function: Callable[..., Any], argnums: int | Sequence[int]) -> None:
         self.name = getattr(function, "__name__", type(function).__name__)
         self.signature = parameters_of(function)
+        self.order = names_by_place(self.signature)
         self.defaults = dict(changeable_defaults(self.signature))
         self.given: tuple[Any, ...] = ()
         self.given_keywords: dict[str, Any] = {}
@@ -129,6 +131,8 @@ class Binder:
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Make keywords positional where they can be, and fill in defaults that hold arrays."""
+        if kwargs:
+            args, kwargs = self.by_place(args, kwargs)
         if self.signature is None or not (kwargs or self.defaults):
             return args, kwargs
         try:
@@ -139,6 +143,15 @@ class Binder:
             if name not in self.given_keywords:
                 bound.arguments.setdefault(name, default)
         return bound.args, {**self.given_keywords, **bound.kwargs}
+
+    def by_place(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Make keywords positional where they are just the next arguments: the quick case."""
+        names = self.order[len(args) : len(args) + len(kwargs)]
+        if len(names) == len(kwargs) and all(name in kwargs for name in names):
+            return (*args, *[kwargs[name] for name in names]), {}
+        return args, kwargs
 
     def _chosen(self, count: int) -> tuple[int, ...]:
         """The differentiated arguments, without those that the call does not have."""

@@ -1,10 +1,11 @@
-"""From a traced call to a compiled kernel.
+"""From a traced call to a compiled kernel: adjoint, passes, printer, Numba.
 
-The adjoint, the passes of the `pipeline`, the printer, and Numba.
+A `Lowered` shows each stage of one call.
 """
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any, NamedTuple
 
@@ -12,10 +13,14 @@ import numba
 
 from jitgrad import cache, cpu
 from jitgrad.adjoint import gradient
+from jitgrad.binding import Bound
+from jitgrad.call import inputs
+from jitgrad.dag import Graph
 from jitgrad.emit import emit
 from jitgrad.pipeline import PASSES, STRICT_PASSES
 from jitgrad.program import Program
 from jitgrad.simplify import prepare
+from jitgrad.tape import Tape
 from jitgrad.trace import TracedCall
 
 _PLACEHOLDER = "kernel_name"
@@ -120,3 +125,55 @@ class _Clock:
         now = time.perf_counter()
         self.timings[stage] = now - self.at
         self.at = now
+
+
+class Lowered:
+    """A traced call at every stage, for looking at.
+
+    Attributes
+    ----------
+    tape : Tape
+        The instructions in order; ``len(tape)`` counts them.
+    program : Program
+        The forward Program, rolled and lowered; ``.statements`` counts its nodes, loops included.
+    gradient_program : Program
+        Value and gradient after the adjoint and all passes.
+    source : str
+        The generated Python.
+    path : str
+        The file it lies in.
+    kernel : Numba function
+        ``value = kernel(*flat_arguments, *gradient_arrays)``.
+    timings : dict of str to float
+        Seconds for each stage.
+    """
+
+    def __init__(self, bound: Bound, traced: TracedCall, made: Kernel) -> None:
+        self._traced = traced
+        self._bound = bound
+        self.tape: Tape = traced.tape
+        self.program = traced.program
+        self.gradient_program = made.program
+        self.source = made.source
+        self.path = made.path
+        self.kernel = made.call
+        self.timings = traced.timings
+
+    @functools.cached_property
+    def graph(self) -> Graph:
+        """The DAG: one node for each instruction of the tape."""
+        return Graph(self.tape)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of the kernel's parameters before the gradient arrays."""
+        return tuple(argument.name for argument in self._traced.arguments)
+
+    def captured_arrays(self) -> list[Any]:
+        """Return what the kernel takes after the flat arguments, as it is now.
+
+        Data that the function names as globals or closure cells, then the captured scalar Values
+        packed in order of their creation, then each captured array Value.
+        """
+        pairs = zip(self._traced.arguments, inputs(self._bound, self._traced), strict=True)
+        return [given for argument, given in pairs if argument.source != "leaf"]

@@ -49,6 +49,15 @@ def _values(bound: Bound, traced: TracedCall, argument: Argument) -> Sequence[Va
     return (leaf,) if isinstance(leaf, Value) else ()
 
 
+def still_fits(traced: TracedCall) -> bool:
+    """Whether the captured Values have the shapes that they had when the function was traced."""
+    kinds = (argument.shape for argument in traced.arguments if argument.source == "value")
+    arrays = zip(traced.captured_arrays, kinds, strict=True)
+    return all(value.shape == shape for value, shape in arrays) and not any(
+        type(value._data) is not float and np.ndim(value._data) for value in traced.captured
+    )
+
+
 # --- inputs --------------------------------------------------------------------------------------
 
 

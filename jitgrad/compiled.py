@@ -22,7 +22,7 @@ from typing import Any, overload
 import numpy as np
 
 from jitgrad.binding import Binder, Bound
-from jitgrad.build import Kernel, build
+from jitgrad.build import Kernel, Lowered, build
 from jitgrad.call import (
     auxiliary,
     chosen_inputs,
@@ -30,9 +30,9 @@ from jitgrad.call import (
     inputs,
     node,
     received,
+    still_fits,
     value_inputs,
 )
-from jitgrad.dag import Graph
 from jitgrad.errors import (
     ArgumentError,
     NoGradientError,
@@ -44,60 +44,7 @@ from jitgrad.graph import active
 from jitgrad.outside import Wrapper, underlying
 from jitgrad.signature import Identity
 from jitgrad.straight import MISS, straight, straight_backward
-from jitgrad.tape import Tape
 from jitgrad.trace import TracedCall, trace
-
-
-class Lowered:
-    """A traced call at every stage, for looking at.
-
-    Attributes
-    ----------
-    tape : Tape
-        The instructions in order; ``len(tape)`` counts them.
-    program : Program
-        The forward Program, rolled and lowered; ``.statements`` counts its nodes, loops included.
-    gradient_program : Program
-        Value and gradient after the adjoint and all passes.
-    source : str
-        The generated Python.
-    path : str
-        The file it lies in.
-    kernel : Numba function
-        ``value = kernel(*flat_arguments, *gradient_arrays)``.
-    timings : dict of str to float
-        Seconds for each stage.
-    """
-
-    def __init__(self, bound: Bound, traced: TracedCall, made: Kernel) -> None:
-        self._traced = traced
-        self._bound = bound
-        self.tape: Tape = traced.tape
-        self.program = traced.program
-        self.gradient_program = made.program
-        self.source = made.source
-        self.path = made.path
-        self.kernel = made.call
-        self.timings = traced.timings
-
-    @functools.cached_property
-    def graph(self) -> Graph:
-        """The DAG: one node for each instruction of the tape."""
-        return Graph(self.tape)
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """The names of the kernel's parameters before the gradient arrays."""
-        return tuple(argument.name for argument in self._traced.arguments)
-
-    def captured_arrays(self) -> list[Any]:
-        """Return what the kernel takes after the flat arguments, as it is now.
-
-        Data that the function names as globals or closure cells, then the captured scalar Values
-        packed in order of their creation, then each captured array Value.
-        """
-        pairs = zip(self._traced.arguments, inputs(self._bound, self._traced), strict=True)
-        return [given for argument, given in pairs if argument.source != "leaf"]
 
 
 class CompiledFunction(Wrapper):
@@ -124,7 +71,8 @@ class CompiledFunction(Wrapper):
         self._latest: tuple[TracedCall, tuple[int, ...]] | None = None
         self._lock = threading.RLock()
         self._straight: list[tuple[int, Any]] = []
-        self._straight_backward: list[tuple[Any, TracedCall]] = []
+        self._straight_calls: list[tuple[int, Any]] = []
+        self._straight_backward: list[tuple[int, Any, TracedCall]] = []
         self._known_ways: set[Any] = set()
         self._methods: dict[Identity, CompiledFunction] = {}
 
@@ -134,11 +82,19 @@ class CompiledFunction(Wrapper):
         """Return the loss: a float, or a Value where Values take part."""
         if active.tape is not None:
             return self._function(*args, **kwargs)
+        if kwargs:
+            args, kwargs = self._binder.by_place(args, kwargs)
+        if not kwargs:
+            for arity, way in self._straight_calls:
+                if arity == len(args) and (found := way(*args)) is not MISS:
+                    return found[0]
         bound, traced = self._trace(args, kwargs)
         wrt = value_inputs(bound, traced)
         value: Any
         value, gradients, aux = self._run(bound, traced, wrt)
-        if wrt:
+        if not wrt:
+            self._straighten(self._straight_calls, args, bound, traced, wrt)
+        else:
             given = [traced.arguments[place] for place in wrt]
             parts = list(received(bound, traced, given, gradients))
             value = node(self.__name__, value, parts)
@@ -155,6 +111,8 @@ class CompiledFunction(Wrapper):
             Fresh arrays and floats in the structure of the argument ``argnums``, or a tuple of
             such structures where ``argnums`` is a tuple. Bools, strings and None have None there.
         """
+        if kwargs:
+            args, kwargs = self._binder.by_place(args, kwargs)
         if not kwargs and active.tape is None:
             for arity, way in self._straight:
                 if arity == len(args) and (found := way(*args)) is not MISS:
@@ -163,7 +121,7 @@ class CompiledFunction(Wrapper):
         self._binder.check(bound)
         wrt = chosen_inputs(bound, traced)
         value, gradients, aux = self._run(bound, traced, wrt)
-        self._straighten(args, bound, traced, wrt)
+        self._straighten(self._straight, args, bound, traced, wrt)
         trees = gradient_of(bound, [traced.arguments[place] for place in wrt], gradients)
         gradient = trees[0] if isinstance(self._argnums, int) else tuple(trees)
         return ((value, aux) if self._has_aux else value), gradient
@@ -188,10 +146,11 @@ class CompiledFunction(Wrapper):
         NoGradientError
             When no Value that requires a gradient takes part.
         """
+        if kwargs:
+            args, kwargs = self._binder.by_place(args, kwargs)
         if not kwargs and active.tape is None:
-            for way, known in self._straight_backward:
-                found: Any = way(*args) if way.__code__.co_argcount == len(args) else MISS
-                if found is not MISS:
+            for arity, way, known in self._straight_backward:
+                if arity == len(args) and (found := way(*args)) is not MISS:
                     loss, arrays = found
                     return (loss, auxiliary(known, arrays)) if self._has_aux else loss
         bound, traced = self._trace(args, kwargs, "backward")
@@ -266,28 +225,36 @@ class CompiledFunction(Wrapper):
             )
         bound = self._binder.bind(args, kwargs)
         traced = self._traces.get(bound.key)
-        if traced is None:
+        if traced is None or not still_fits(traced):
             with self._lock:
                 traced = self._traces.get(bound.key)
-                if traced is None:
+                if traced is None or not still_fits(traced):
                     traced = trace(self._binder.function, bound, self._has_aux)
                     self._traces[bound.key] = traced
         return bound, traced
 
     def _straighten(
-        self, args: tuple[Any, ...], bound: Bound, traced: TracedCall, wrt: tuple[int, ...]
+        self,
+        ways: list[tuple[int, Any]],
+        args: tuple[Any, ...],
+        bound: Bound,
+        traced: TracedCall,
+        wrt: tuple[int, ...],
     ) -> None:
         """Keep a straight way for calls like this one, if there can be one."""
-        if self._has_aux or not self._is_new_way((id(traced), wrt), args, bound, traced):
+        key = (id(traced), wrt, id(ways))
+        if self._has_aux or not self._is_new_way(key, args, bound, traced):
             return
         if any(argument.source in ("captured", "value") for argument in traced.arguments):
             return
         numbers = {traced.arguments[place].number for place in wrt}
-        single = isinstance(self._argnums, int)
+        single = isinstance(self._argnums, int) and ways is self._straight
+        chosen = bound.chosen if ways is self._straight else ()
         kernel = self._kernel(traced, wrt).call
-        made = straight(args, numbers, bound.chosen, single, kernel, bound.places)
+        made = straight(args, numbers, chosen, single, kernel, bound.places)
         if made is not None:
-            self._straight = [(len(args), made), *self._straight][:4]
+            ways.insert(0, (len(args), made))
+            del ways[4:]
 
     def _straighten_backward(
         self, args: tuple[Any, ...], bound: Bound, traced: TracedCall, wrt: tuple[int, ...]
@@ -303,7 +270,8 @@ class CompiledFunction(Wrapper):
         kernel = self._kernel(traced, wrt)
         made = straight_backward(args, traced.captured, kernel.aux, kernel.call, bound.places)
         if made is not None:
-            self._straight_backward = [(made, traced), *self._straight_backward][:4]
+            self._straight_backward.insert(0, (len(args), made, traced))
+            del self._straight_backward[4:]
 
     def _is_new_way(
         self, key: Any, args: tuple[Any, ...], bound: Bound, traced: TracedCall
@@ -417,8 +385,10 @@ def compile(
 
     Not seen, and taken as they were when the function was traced, are plain numbers and arrays that
     it reaches in other ways: as attributes of objects and modules (``self.X``, ``config.rate``), in
-    sets and other containers, in the surroundings of functions of installed packages, through
-    ``globals()`` and from files. Make them arguments, or Values.
+    the surroundings of methods and of functions of installed packages, in sets and other
+    containers, through ``globals()``, from files and from random number generators. Make them
+    arguments, or Values. (A Value's data is read at each call, wherever the Value was found; that
+    another Value has taken its place as an attribute is not seen.)
 
     Examples
     --------

@@ -19,6 +19,7 @@ from jitgrad.program import (
     Buffer,
     Loop,
     Node,
+    Operand,
     Program,
     Ref,
     map_refs,
@@ -284,13 +285,15 @@ def _kept_latest(program: Program, use: _Uses, loop: Loop) -> Program:
         if node is writes[0]:
             body.append(Assign(writes[0].target, "copy", (latest,), node.site))
     body.append(Assign(before, "copy", (latest,)))
-    start = Assign(before, "copy", (Ref(name, (Affine(old.constant + first),)),))
+    start = Ref(name, (Affine(old.constant + first),))
 
     def visit(block: Block) -> Block:
         nodes: list[Node] = []
         for node in block:
             if isinstance(node, Loop) and node.index == loop.index:
-                nodes.extend([start, node._replace(body=tuple(body))])
+                value = _just_stored(nodes, start)
+                nodes.append(Assign(before, "copy", (value,)))
+                nodes.append(node._replace(body=tuple(body)))
             else:
                 nodes.append(
                     node._replace(body=visit(node.body)) if isinstance(node, Loop) else node
@@ -298,6 +301,21 @@ def _kept_latest(program: Program, use: _Uses, loop: Loop) -> Program:
         return tuple(nodes)
 
     return program._replace(body=visit(program.body), buffers={**program.buffers, **locals_})
+
+
+def _just_stored(nodes: list[Node], element: Ref) -> Operand:
+    """Return the number or local that was copied into an element last, or else the element."""
+    changed: set[str] = set()
+    for node in reversed(nodes):
+        written = [use.ref for use in uses(node) if use.kind != "read"]
+        if isinstance(node, Assign) and node.target == element and node.op == "copy":
+            (source,) = node.operands
+            is_element = isinstance(source, Ref) and (source.index or source.buffer in changed)
+            return element if is_element else source
+        if any(ref.buffer == element.buffer and not differ(ref, element) for ref in written):
+            return element
+        changed |= {ref.buffer for ref in written}
+    return element
 
 
 # --- sums ----------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def compile_module(
 def flags(strict: bool) -> str:
     """Return the compiler flags as a text, to go into the digest of the kernel's name."""
     # Sorted: a set prints in another order in each process, and the kernel would get another name.
-    allowed = [sorted(_fastmath(function, strict) or ()) for function in (SUM, "")]
+    allowed = [sorted(_fastmath(function, strict)) for function in (SUM, "")]
     return f"nogil error_model=numpy fastmath={allowed}"
 
 
@@ -137,9 +137,9 @@ def _options(function: str, strict: bool) -> dict[str, Any]:
     return {"nogil": True, "error_model": "numpy", "fastmath": _fastmath(function, strict)}
 
 
-def _fastmath(function: str, strict: bool) -> set[str] | bool:
+def _fastmath(function: str, strict: bool) -> set[str]:
     if strict:
-        return False
+        return set()
     return {"contract", "reassoc"} if function == SUM else {"contract"}
 
 

@@ -20,6 +20,7 @@ from jitgrad.program import (
     Program,
     Ref,
     storage,
+    substitute,
 )
 
 
@@ -107,3 +108,13 @@ def map_operands(program: Program, change: Callable[[Operand], Operand]) -> Prog
         return node._replace(operands=tuple(map(change, node.operands)))
 
     return program._replace(body=tuple(map(visit, program.body)))
+
+
+def renamed(node: Node, suffix: str) -> Node:
+    """Give the loops of a copied nest names of their own."""
+    if not isinstance(node, Loop):
+        return node
+    name = node.index + suffix
+    body = tuple(renamed(child, suffix) for child in node.body)
+    inner = tuple(substitute(child, {node.index: Affine.index(name)}) for child in body)
+    return node._replace(index=name, body=inner)

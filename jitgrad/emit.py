@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import ast
 import os
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeGuard
 
@@ -42,6 +41,7 @@ from jitgrad.expression import (
     is_helper,
     nesting,
     table,
+    without_sign,
 )
 from jitgrad.names import Names, depth, load_once, name_indices, natural_start, shift, written
 from jitgrad.ops import OPS
@@ -323,8 +323,9 @@ class _Printer:
         if scope is not None and self._is_sum(node.target, scope):
             self.called.add(SUM)
             return f"{target} = {ast.unparse(call(SUM, ast.Name(target), term))}"
-        if isinstance(term, ast.UnaryOp) and isinstance(term.op, ast.USub):
-            return f"{target} -= {ast.unparse(term.operand)}"
+        opposite = without_sign(term)
+        if opposite is not None:
+            return f"{target} -= {ast.unparse(opposite)}"
         return f"{target} += {ast.unparse(term)}"
 
     def _is_sum(self, target: Ref, scope: _Scope) -> bool:
@@ -395,11 +396,10 @@ def _signature(name: str, parameters: Sequence[str]) -> str:
     line = f"def {name}({', '.join(parameters)}):"
     if len(line) <= WIDTH:
         return line
-    indent = "    "
-    inside = textwrap.fill(
-        ", ".join(parameters), WIDTH - 1, initial_indent=indent, subsequent_indent=indent
-    )
-    return f"def {name}(\n{inside},\n):"
+    inside = ", ".join(parameters)
+    if len(inside) > WIDTH - 4:
+        inside = ",\n    ".join(parameters) + ","
+    return f"def {name}(\n    {inside}\n):"
 
 
 def _summary(outputs: Sequence[str]) -> str:

@@ -66,6 +66,12 @@ def build(op: str, nodes: list[ast.expr]) -> ast.expr:
             return ast.UnaryOp(ast.Not(), x)
         case "pow", [x, y]:
             return ast.BinOp(x, ast.Pow(), _whole(y))
+        case "add", [x, y] if (opposite := without_sign(y)) is not None:
+            return ast.BinOp(x, ast.Sub(), opposite)
+        case "add", [x, y] if (opposite := without_sign(x)) is not None:
+            return ast.BinOp(y, ast.Sub(), opposite)
+        case "sub", [x, y] if (opposite := without_sign(y)) is not None:
+            return ast.BinOp(x, ast.Add(), opposite)
     match _operator(op), nodes:
         case ast.BinOp(op=symbol), [x, y]:
             return ast.BinOp(x, symbol, y)
@@ -75,6 +81,21 @@ def build(op: str, nodes: list[ast.expr]) -> ast.expr:
             return ast.UnaryOp(sign, x)
     _, function = library_call(op) or ("", op)
     return call(function, *nodes)
+
+
+def without_sign(node: ast.expr) -> ast.expr | None:
+    """Return what an expression that begins with a minus is the negative of, to the bit.
+
+    >>> ast.unparse(without_sign(ast.parse("-x * y / 2.0", mode="eval").body))
+    'x * y / 2.0'
+    """
+    match node:
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return operand
+        case ast.BinOp(left=left, op=ast.Mult() | ast.Div()):
+            opposite = without_sign(left)
+            return ast.BinOp(opposite, node.op, node.right) if opposite is not None else None
+    return None
 
 
 def call(function: str, *nodes: ast.expr) -> ast.expr:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from jitgrad.define import renamed
 from jitgrad.depend import Meeting, Ranges, Use, is_carried, ranges_of, touched
 from jitgrad.program import (
     Affine,
@@ -274,8 +275,8 @@ def _sink(program: Program, node: Node, nodes: list[Node], at: int) -> list[Node
     ]
     rest = [n for n in range(size) if n not in moved]
     peeled = [substitute(child, {node.index: Affine(n)}) for n in rest for child in node.body]
-    body = (*(_fresh(child, loop.index) for child in first), *loop.body)
-    peeled = [_fresh(child, f"{n}") for n, child in enumerate(peeled)]
+    body = (*(renamed(child, f"_{loop.index}") for child in first), *loop.body)
+    peeled = [renamed(child, f"_{n}") for n, child in enumerate(peeled)]
     return [
         *nodes[:at],
         *peeled,
@@ -293,13 +294,3 @@ def _steps(loop: Loop, name: str, program: Program) -> set[int] | None:
             return None
         steps.add(use.ref.index[0].constant)
     return steps if max(steps) - min(steps) <= 1 else None
-
-
-def _fresh(node: Node, suffix: str) -> Node:
-    if not isinstance(node, Loop):
-        return node
-    body = tuple(
-        substitute(_fresh(child, suffix), {node.index: Affine.index(f"{node.index}_{suffix}")})
-        for child in node.body
-    )
-    return Loop(f"{node.index}_{suffix}", node.extent, body, node.backward)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jitgrad.chains import RunningSum, running_sums
+from jitgrad.define import renamed
 from jitgrad.program import (
     Accumulate,
     Affine,
@@ -31,7 +32,7 @@ from jitgrad.program import (
 )
 from jitgrad.resolve import Carried, Element, Fitted, Ints, Leaf, Place, Resolver
 from jitgrad.roll import CONST, NONE, Instances, Item, Repeat, Statement, instances, roll
-from jitgrad.split import MisfitError, kinds_of, split
+from jitgrad.split import Misfit, MisfitError, kinds_of, split
 from jitgrad.tape import Input, Symbol, Tape
 from jitgrad.traced import CONSTANT, NOTHING, SHIFT, Shape, Traced, contiguous
 
@@ -94,8 +95,8 @@ def lower(tape: Tape, tree: tuple[Item, ...], cols: Columns, outputs: Sequence[T
     while True:
         try:
             return _Lowering(tape, tree, cols).program(outputs)
-        except MisfitError as misfit:
-            tree = split(tree, misfit)
+        except MisfitError as error:
+            tree = split(tree, error.misfits)
 
 
 class _Lowering:
@@ -117,8 +118,7 @@ class _Lowering:
     def program(self, outputs: Sequence[Traced]) -> Program:
         """Assemble the Program."""
         self._reductions(outputs)
-        for leaf in self.leaves:
-            self._fit_leaf(leaf)
+        self._fit_leaves()
         started = [
             (total, self._fit(total.owner, codes, strides, place))
             for total, codes, strides, place in self.sums
@@ -159,6 +159,18 @@ class _Lowering:
                 leaf.owner, leaf.link, leaf.reduced = total.owner, link, total.kept
             self.sums.append((total, first.codes[slot][total.starts], dense, place))
 
+    def _fit_leaves(self) -> None:
+        """Fit all operands; report at once what does not fit, for each outermost loop the first."""
+        misfits: dict[str, Misfit] = {}
+        for leaf in self.leaves:
+            if misfits.keys().isdisjoint(leaf.loops[:1]):
+                try:
+                    self._fit_leaf(leaf)
+                except MisfitError as error:
+                    misfits[leaf.loops[0]] = error.misfits[0]
+        if misfits:
+            raise MisfitError(tuple(misfits.values()))
+
     def _fit_leaf(self, leaf: Leaf) -> None:
         place = Place(leaf.loops, leaf.indices, leaf.inner, leaf.symbol.shape)
         for slot, strides in enumerate(leaf.symbol.strides):
@@ -169,7 +181,7 @@ class _Lowering:
         found = self.resolver.resolve(codes, strides, place)
         if found is None:
             kinds = kinds_of(codes, self.resolver.leaf_of, CONSTANT, SHIFT)
-            raise MisfitError(leaf, kinds, place.indices)
+            raise MisfitError((Misfit(leaf, kinds, place.indices),))
         return found
 
     # --- buffers and references ------------------------------------------------------------------
@@ -360,7 +372,7 @@ class _Lowering:
             else:
                 moved = substitute(node, {name: Affine(low, ((name, 1),))})
                 node = Loop(name, Affine(count), (moved,))
-        return _renamed(node, f"_{target.buffer}_{number}")
+        return renamed(node, f"_{target.buffer}_{number}")
 
     def _extents(self) -> dict[str, Affine]:
         """The extent of each loop, those of array instructions included."""
@@ -383,7 +395,7 @@ class _Lowering:
         """What a running sum starts from."""
         leaf = total.links[0].leaf
         assign = Assign(self._target(leaf), "copy", (self._operand(source),), self._site(leaf))
-        return _renamed(
+        return renamed(
             nest(list(zip(leaf.inner, leaf.symbol.shape, strict=True)), assign), "_start"
         )
 
@@ -401,7 +413,7 @@ class _Lowering:
     def _store(self, number: int, found: Fitted, output: Traced) -> Node:
         inner = [(f"o{axis}", extent) for axis, extent in enumerate(output.dims)]
         target = Ref(f"aux{number}", tuple(Affine.index(name) for name, _ in inner))
-        return _renamed(
+        return renamed(
             nest(inner, Assign(target, "copy", (self._operand(found),), -1)), f"_{number}"
         )
 
@@ -428,18 +440,6 @@ def nest(loops: Sequence[tuple[str, int]], *body: Node) -> Any:
     for name, extent in reversed(loops):
         block = (Loop(name, Affine(extent), block),)
     return block[0] if len(block) == 1 else Loop(f"once_{block[0].target.buffer}", Affine(1), block)  # type: ignore[union-attr]
-
-
-def _renamed(node: Node, suffix: str) -> Node:
-    """Give the loops of a copied nest names of their own."""
-    if not isinstance(node, Loop):
-        return node
-    inner = tuple(_renamed(child, suffix) for child in node.body)
-    changed = Loop(node.index + suffix, node.extent, inner, node.backward)
-    body = tuple(
-        substitute(child, {node.index: Affine.index(node.index + suffix)}) for child in inner
-    )
-    return changed._replace(body=body)
 
 
 def input_names(inputs: Sequence[Input]) -> list[str]:

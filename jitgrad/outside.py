@@ -200,6 +200,7 @@ class Rebuilt:
             function.__code__, world, function.__name__, function.__defaults__, closure
         )
         made.__kwdefaults__ = function.__kwdefaults__
+        made.__dict__ = function.__dict__  # the same one: what is set on it stays
         self.made[id(function)] = function, made  # before its helpers, which may name it
         for place, other, content in changed:
             if other and place.cell is not None:

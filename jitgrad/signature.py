@@ -230,6 +230,15 @@ def argument_names(signature: inspect.Signature | None, count: int) -> list[str]
     return (names + [f"arg{n}" for n in range(len(names), count)])[:count]
 
 
+def names_by_place(signature: inspect.Signature | None) -> list[str]:
+    """Return the names of the positional parameters; a star for what has no keyword."""
+    return [
+        parameter.name if parameter.kind is parameter.POSITIONAL_OR_KEYWORD else "*"
+        for parameter in (signature.parameters.values() if signature else ())
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+
+
 def changeable_defaults(signature: inspect.Signature | None) -> Iterator[tuple[str, Any]]:
     """List the default arguments that hold arrays: they can change between two calls."""
     for parameter in signature.parameters.values() if signature else ():

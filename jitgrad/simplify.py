@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from jitgrad.define import definitions, instance, map_operands, written
 from jitgrad.first_writes import first_writes
@@ -25,6 +25,7 @@ from jitgrad.program import (
     Operand,
     Program,
     Ref,
+    map_refs,
     reads,
     storage,
     substitute,
@@ -34,9 +35,10 @@ from jitgrad.program import (
 
 def simplify(program: Program) -> Program:
     """Apply all the rewrites until nothing changes."""
+    steps = (flatten_loops, tabled, first_writes, idle, propagate, algebra, common, direct, dead)
     for _ in range(20):
         before = program
-        for step in (flatten_loops, first_writes, idle, propagate, algebra, common, direct, dead):
+        for step in steps:
             program = step(program)
         if program == before:
             break
@@ -114,6 +116,38 @@ def propagate(program: Program) -> Program:
         return operand
 
     return map_operands(program, source)._replace(result=source(program.result))
+
+
+def tabled(program: Program) -> Program:
+    """Put in what a table of constants holds at a fixed place."""
+
+    def number(ref: Ref) -> Any:
+        """What stands there, or None where the place is not fixed or is no table's."""
+        if ref.buffer not in program.tables or any(position.terms for position in ref.index):
+            return None
+        return program.tables[ref.buffer][tuple(position.constant for position in ref.index)]
+
+    def position(given: Affine) -> Affine:
+        result = Affine(given.constant)
+        for atom, c in given.terms:
+            atom = ref(atom) if isinstance(atom, Ref) else atom
+            known = number(atom) if isinstance(atom, Ref) else None
+            result = result.plus(
+                Affine(0, ((atom, 1),)) if known is None else Affine(int(known)), c
+            )
+        return result
+
+    def ref(given: Ref) -> Ref:
+        return Ref(given.buffer, tuple(map(position, given.index)))
+
+    def operand(given: Operand) -> Operand:
+        known = number(given) if isinstance(given, Ref) else None
+        return given if known is None else float(known)
+
+    if not program.tables:
+        return program
+    body = tuple(map_refs(node, ref) for node in program.body)
+    return map_operands(program._replace(body=body), operand)
 
 
 def idle(program: Program) -> Program:
@@ -213,8 +247,10 @@ def rewritten(
     if scaled is not None:
         return "mul", scaled
     match op, operands:
-        case ("mul" | "div", (x, 1.0)) | ("mul", (1.0, x)) | ("sub", (x, 0.0)):
+        case ("mul" | "div", (x, 1.0)) | ("mul", (1.0, x)):
             return "copy", (x,)
+        case "sub", (x, 0.0 as zero) if math.copysign(1.0, zero) > 0.0:
+            return "copy", (x,)  # x - -0.0 is 0.0 for x = -0.0
         case ("mul" | "div", (x, -1.0)) | ("mul", (-1.0, x)):
             return "neg", (x,)
         case "add", (x, y) if x == y:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from jitgrad.resolve import Ints, Leaf
-from jitgrad.roll import Item, Repeat
+from jitgrad.roll import Item, Repeat, instances
 
 MOST_PIECES = 6  # a loop that would be cut into more is written out
 
 
-class MisfitError(Exception):
+class Misfit(NamedTuple):
     """An operand of a statement that no affine position fits.
 
     Parameters
@@ -31,24 +32,57 @@ class MisfitError(Exception):
         The loop indices of those iterations.
     """
 
-    def __init__(self, leaf: Leaf, kinds: Ints, indices: Ints) -> None:
-        super().__init__(leaf.number)
-        self.leaf = leaf
-        self.kinds = kinds
-        self.indices = indices
+    leaf: Leaf
+    kinds: Ints
+    indices: Ints
 
 
-def split(tree: tuple[Item, ...], misfit: MisfitError) -> tuple[Item, ...]:
-    """Return the tree with one loop around a statement cut into pieces."""
+class MisfitError(Exception):
+    """Some loops have to be cut.
+
+    Parameters
+    ----------
+    misfits : tuple of Misfit
+        In the order of the statements, each in another outermost loop.
+    """
+
+    def __init__(self, misfits: tuple[Misfit, ...]) -> None:
+        super().__init__(*(misfit.leaf.number for misfit in misfits))
+        self.misfits = misfits
+
+
+def split(tree: tuple[Item, ...], misfits: Sequence[Misfit]) -> tuple[Item, ...]:
+    """Return the tree with one loop around each of some statements cut into pieces."""
     extents = dict(_extents(tree, itertools.count()))
+    for misfit in reversed(misfits):  # a cut changes the numbers of later loops only
+        tree = _cut(tree, *_place(misfit, extents), itertools.count())
+    return _visited(tree)
+
+
+def _place(misfit: Misfit, extents: dict[int, tuple[int, ...]]) -> tuple[int, list[int]]:
+    """Choose a loop, and its iterations that begin a piece."""
     loops = [int(name[1:]) for name in misfit.leaf.loops]
     whole = [axis for axis, loop in enumerate(loops) if not any(extents[loop][1:])]
     for axis in reversed(whole):
         cuts = _cuts(misfit, axis)
         if 0 < len(cuts) < MOST_PIECES:
-            return _cut(tree, loops[axis], cuts, itertools.count())
-    every = list(range(1, extents[loops[whole[-1]]][0]))
-    return _cut(tree, loops[whole[-1]], every, itertools.count())
+            return loops[axis], cuts
+    return loops[whole[-1]], list(range(1, extents[loops[whole[-1]]][0]))
+
+
+def _visited(tree: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Leave out what never runs: inner loops whose extent is 0 in all iterations of a piece."""
+    return tuple(_kept(tree, (len(found.positions) for found in instances(tree))))
+
+
+def _kept(tree: Sequence[Item], visits: Iterator[int]) -> Iterator[Item]:
+    for item in tree:
+        if isinstance(item, Repeat):
+            body = tuple(_kept(item.body, visits))
+            if body:
+                yield item._replace(body=body)
+        elif next(visits):
+            yield item
 
 
 def _extents(tree: Sequence[Item], numbers: Iterator[int]) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -58,7 +92,7 @@ def _extents(tree: Sequence[Item], numbers: Iterator[int]) -> Iterator[tuple[int
             yield from _extents(item.body, numbers)
 
 
-def _cuts(misfit: MisfitError, axis: int) -> list[int]:
+def _cuts(misfit: Misfit, axis: int) -> list[int]:
     """Return the iterations of one loop at which the sources change."""
     if axis >= misfit.indices.shape[1]:
         return []

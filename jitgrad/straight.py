@@ -153,7 +153,7 @@ class Straight:
         return (
             f"def straight({parameters}):\n"
             "    try:\n"
-            f"        if {' and '.join(self.checks)}:\n"
+            f"        if {' and '.join(self.checks) or 'True'}:\n"
             f"{made}\n"
             f"            return kernel({', '.join([*self.inputs, *self.gradients])}), {returned}\n"
             "    except (TypeError, KeyError, ValueError):\n"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jitgrad.depend import Use, uses
+from jitgrad.depend import Ranges, Use, is_carried, ranges_of, uses
 from jitgrad.program import (
     Affine,
     Block,
@@ -39,7 +39,8 @@ def unroll(program: Program) -> Program:
     """Write out the short loops over short axes of temporaries and split those axes."""
     while chosen := {axis.name: axis for axis in _axes(program)}:
         loops = frozenset().union(*(axis.loops for axis in chosen.values()))
-        program = program._replace(body=_written_out(program.body, loops))
+        body = _written_out(program.body, loops, program.buffers, {})
+        program = program._replace(body=body)
         for found in chosen.values():
             program = _split(program, found.name, found.axis)
     return program
@@ -90,18 +91,22 @@ def _short_loops(everywhere: list[Use], axis: int, sizes: dict[str, int]) -> fro
     return frozenset(names)
 
 
-def _written_out(block: Block, loops: frozenset[str]) -> Block:
+def _written_out(
+    block: Block, loops: frozenset[str], buffers: dict[str, Buffer], outer: Ranges
+) -> Block:
+    """Write loops out, the iterations of a mirrored loop in order where that is the same."""
     nodes: list[Node] = []
     for node in block:
         if not isinstance(node, Loop):
             nodes.append(node)
             continue
-        body = _written_out(node.body, loops)
+        body = _written_out(node.body, loops, buffers, ranges_of((node,), outer))
         if node.index not in loops:
             nodes.append(node._replace(body=body))
             continue
         steps = range(node.extent.constant)
-        for step in reversed(steps) if node.backward else steps:
+        backward = node.backward and is_carried(node, buffers, outer, strict=True)
+        for step in reversed(steps) if backward else steps:
             at = {node.index: Affine(step)}
             nodes.extend(
                 _own_loops(substitute(child, at), f"_{node.index}{step}") for child in body

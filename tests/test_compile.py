@@ -97,6 +97,22 @@ def test_arguments_by_keyword_and_by_place_are_one_signature():
     assert fun(A, B, 3.0) == fun(A, scale=3.0, b=B)
 
 
+def test_calls_by_keyword_take_the_straight_way_too(monkeypatch):
+    fun = jitgrad.compile(dot)
+    wanted = fun.value_and_grad(A, b=B, scale=2.0), fun(A, b=B, scale=2.0)
+    monkeypatch.setattr(fun, "_trace", None)  # the general way would fail now
+    value, gradient = fun.value_and_grad(A, scale=2.0, b=B)
+    assert value == wanted[0][0] == wanted[1] == fun(scale=2.0, b=B, a=A)
+    same(gradient, wanted[0][1])
+
+
+def test_positional_only_arguments():
+    def fun(x, /, y, **options):
+        return x * y * options.get("x", 1.0)
+
+    assert jitgrad.compile(fun, argnums=(0, 1)).grad(2.0, y=3.0, x=5.0) == (15.0, 10.0)
+
+
 def test_keyword_only_and_variable_arguments():
     def fun(x, *more, power=2, **options):
         return sum(x * m for m in more) ** power * options.get("scale", 1.0)
@@ -627,6 +643,22 @@ def test_frozen_parameters_receive_nothing():
     frozen[0].requires_grad = True  # seen at the next call
     fun.backward(X, y)
     assert frozen[0].grad != 0
+
+
+def test_captured_values_may_change_their_shape():
+    w, v = Value(A), Value(2.0)
+    fun = jitgrad.compile(lambda x: np.sum(w * v) * x)
+    for _ in range(2):
+        assert fun.backward(3.0) == pytest.approx(6.0 * A.sum())
+    w.data = np.ones(5)
+    w.zero_grad()
+    assert fun.backward(3.0) == 30.0
+    w.zero_grad()
+    v.zero_grad()
+    w.data, v.data = np.ones((2, 2)), np.array([1.0, 2.0])
+    fun(3.0).backward()
+    same(w.grad, np.full((2, 2), [3.0, 6.0]))
+    assert traces(fun) == 1
 
 
 def test_the_gradient_flows_on_into_eager_history():

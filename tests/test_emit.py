@@ -352,7 +352,7 @@ def test_positions():
         ([("t", "pow", "a", "b"), ("r", "pow", "t", "c")], "(a ** b) ** c"),
         ([("t", "mul", "b", "c"), ("r", "div", "a", "t")], "a / (b * c)"),
         ([("r", "mul", "a", -0.0)], "a * -0.0"),
-        ([("r", "add", "a", float("-inf"))], "a + -np.inf"),
+        ([("r", "add", "a", float("-inf"))], "a - np.inf"),
         ([("r", "add", "a", float("nan"))], "a + np.nan"),
         ([("t", "lt", "a", "b"), ("r", "mul", "t", "c")], "where(a < b, 1.0, 0.0) * c"),
         ([("t", "lt", "a", "b"), ("r", "where", "t", "c", "a")], "where(a < b, c, a)"),

@@ -147,6 +147,25 @@ def test_helpers_and_what_they_name():
     assert twice(fun, 3.0) == module.loss(3.0)
 
 
+def test_attributes_of_the_function_itself():
+    held = np.ones(2)
+
+    def loss(x):
+        loss.seen += 1
+        return x * np.sum(held) * loss.scale
+
+    loss.seen, loss.scale = 0, 2.0
+    assert jitgrad.compile(loss)(1.5) == 6.0
+    assert loss.seen == 1
+
+
+def test_random_numbers_are_drawn_once():
+    generator = np.random.default_rng(0)
+    fun = jitgrad.compile(lambda x: x * generator.normal())
+    assert fun(1.0) == fun(1.0)
+    assert "random number generators" in jitgrad.compile.__doc__
+
+
 def test_what_cannot_be_seen_is_in_the_docstring():
     class Model:
         def __init__(self):

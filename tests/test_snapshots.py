@@ -1,7 +1,7 @@
 """The generated source of some of the corpus, reviewed like code.
 
 ``SNAPSHOT_UPDATE=1 pytest tests/test_snapshots.py`` writes the files anew. In them a kernel's name
-has no digest, and a line of the corpus is counted from its function's ``def``.
+has no digest, and a line of the corpus is counted from the ``def`` of its function.
 """
 
 import ast
@@ -47,14 +47,13 @@ NAMES = [
 def places():
     """For each line of the corpus its function and its line in that function."""
     tree = ast.parse(Path(tests.corpus.__file__).read_text())
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    return {
-        line: f"{node.name}+{line - node.lineno}"
-        for node in functions
-        for line in range(
-            min([node.lineno, *(d.lineno for d in node.decorator_list)]), 1 + node.end_lineno
-        )
-    }
+    found = {}
+    for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
+        for decorator in function.decorator_list:
+            found[decorator.lineno] = function.name
+        for line in range(function.lineno, function.end_lineno + 1):
+            found[line] = f"{function.name}+{line - function.lineno}"
+    return found
 
 
 def normal(source):

@@ -1,6 +1,7 @@
 """Many threads, and many processes, on one compiled function."""
 
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -224,19 +225,21 @@ def test_two_processes_compile_the_same_function_at_once(truth, folder):
     assert tuple(found) == truth[1] and hits == 1
 
 
-@pytest.mark.parametrize("kind", ["*.py", "*.nbi", "*.nbc", "*"])
-@pytest.mark.parametrize("damage", ["truncated", "empty", "zeros"])
+@pytest.mark.parametrize(
+    "kind, damage", [("*.nbc", "truncated"), ("*.nbi", "zeros"), ("*", "empty")]
+)
 def test_damaged_files_are_rebuilt(truth, folder, kind, damage):
-    result(start(folder))
+    """`tests/test_cpu.py` has every kind of damage; these go the whole way."""
+    shutil.copytree(truth[0], folder, dirs_exist_ok=True)
     files = [file for file in folder.rglob(kind) if file.is_file()]
     assert files
     for file in files:
         data = file.read_bytes()
         damaged = {"truncated": data[: len(data) // 2], "empty": b"", "zeros": bytes(len(data))}
         file.write_bytes(damaged[damage])
-    assert result(start(folder))[:2] == truth[1]
     *found, hits = result(start(folder))
-    assert tuple(found) == truth[1] and hits == 1
+    assert tuple(found) == truth[1] and hits == 0
+    assert [file for file in files if file.stat().st_size > 100]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders have no mode bits there")
@@ -259,7 +262,7 @@ def test_a_folder_that_cannot_be_written(truth, folder):
 def test_a_folder_that_others_can_write_to_is_not_used(truth, folder):
     folder.chmod(0o777)
     assert result(start(folder))[:2] == truth[1]
-    assert not list(folder.iterdir())
+    assert not [file for file in folder.rglob("*") if file.is_file()]
 
 
 # --- importing -----------------------------------------------------------------------------------
@@ -288,12 +291,14 @@ def test_import_is_quick(record_property):
 
 def test_import_brings_nothing_heavy():
     statement = (
-        "import sys, jitgrad\n"
-        "heavy = ('scipy', 'matplotlib', 'rich', 'sklearn', 'autograd', 'numba.cuda.cudadrv')\n"
-        "print([name for name in heavy if name in sys.modules])"
+        "import sys, numba\n"
+        "before = set(sys.modules)\n"
+        "import jitgrad\n"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
     )
     environment = {**os.environ, "PYTHONPATH": ROOT}
     found = subprocess.run(
         [sys.executable, "-c", statement], capture_output=True, text=True, env=environment
     )
-    assert found.stdout == "[]\n"
+    packages = {name for name in found.stdout.split() if name not in sys.stdlib_module_names}
+    assert packages <= {"jitgrad", "numpy", "optree", "platformdirs", "typing_extensions"}

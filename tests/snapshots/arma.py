@@ -1,4 +1,4 @@
-"""Made by jitgrad from arma (corpus.py:arma+-9): 56 instructions in 13 statements."""
+"""Made by jitgrad from arma (corpus.py:arma): 56 instructions in 13 statements."""
 
 import numpy as np
 
@@ -28,12 +28,16 @@ def arma_gradient(phi, theta, x, grad_phi, grad_theta):
     grad_theta[()] = 0.0
     total2 = 0.0
     t5 = 1.0
+    grad_theta2 = grad_theta[()]
+    grad_phi2 = grad_phi[()]
     for i in range(8, -1, -1):
         total2 += t5 * (2.0 * t1[i + 1])
         # corpus.py:arma+3
         t6 = -total2
-        grad_theta[()] = add_up(grad_theta[()], t6 * t1[i])
-        grad_phi[()] = add_up(grad_phi[()], t6 * x[i])
+        grad_theta2 = add_up(grad_theta2, t6 * t1[i])
+        grad_phi2 = add_up(grad_phi2, t6 * x[i])
         total2 = t6 * theta
         t5 = 1.0
+    grad_theta[()] = grad_theta2
+    grad_phi[()] = grad_phi2
     return total + t2

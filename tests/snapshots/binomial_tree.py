@@ -1,4 +1,4 @@
-"""Made by jitgrad from binomial_tree (corpus.py:binomial_tree+-1): 105 instructions in 21 statements."""
+"""Made by jitgrad from binomial_tree (corpus.py:binomial_tree): 105 instructions in 21 statements."""
 
 import numpy as np
 from numpy import exp
@@ -57,28 +57,30 @@ def binomial_tree_gradient(spot, sigma, grad_spot, grad_sigma):
         for j in range(5 - i):
             t6 = total[j] * 0.9960079893439915
             total2[j] += t6 * t5
-            p_bar = add_up(p_bar, -(t6 * t4[i, j]) + t6 * t4[i, j + 1])
+            p_bar = add_up(p_bar, t6 * t4[i, j + 1] - t6 * t4[i, j])
             total2[j + 1] += t6 * p
         for j in range(6):
             total[j] = total2[j]
     t7[0] = total[0]
     for i in range(1, 6):
         t7[i] = total[i]
+    grad_spot2 = grad_spot[()]
     # corpus.py:binomial_tree+6
     for i in range(6):
         t2_i = t2[i]
         t8 = spot * t2_i - 100.0
         t7_i = t7[i]
         t9 = where(t8 > 0.0, t7_i, where(t8 == 0.0, 0.5 * t7_i, 0.0))
-        grad_spot[()] = add_up(grad_spot[()], t9 * t2_i)
+        grad_spot2 = add_up(grad_spot2, t9 * t2_i)
         constants_i = constants[i]
         t10 = t9 * spot * (constants_i * up ** (constants_i - 1.0))
         up_bar = add_up(up_bar, where(constants_i == 0.0, 0.0, t10))
+    grad_spot[()] = grad_spot2
     # corpus.py:binomial_tree+4
     t11 = -(p_bar / t1)
     t12 = t11 * p
     # corpus.py:binomial_tree+3
-    up_bar += t12 + (t11 + -t12) * -(down * down)
+    up_bar += t12 + (t11 - t12) * -(down * down)
     # corpus.py:binomial_tree+2
     grad_sigma[()] = up_bar * up * 0.4472135954999579
     return t4[5, 0]

@@ -1,4 +1,4 @@
-"""Made by jitgrad from chebyshev (corpus.py:chebyshev+-8): 27 instructions in 23 statements."""
+"""Made by jitgrad from chebyshev (corpus.py:chebyshev): 27 instructions in 23 statements."""
 
 
 def chebyshev_gradient(c, x, grad_c, grad_x):
@@ -38,15 +38,15 @@ def chebyshev_gradient(c, x, grad_c, grad_x):
     grad_c[5] += now4
     now_bar = c_5 + c_6 * t1
     grad_c[4] += now3
-    now_bar2 = -c_6 + c_4 + now_bar * t1
+    now_bar2 = c_4 - c_6 + now_bar * t1
     grad_c[3] += now2
-    now_bar3 = c_3 + -now_bar + now_bar2 * t1
+    now_bar3 = c_3 - now_bar + now_bar2 * t1
     grad_c[2] += now
-    now_bar4 = c_2 + -now_bar2 + now_bar3 * t1
+    now_bar4 = c_2 - now_bar2 + now_bar3 * t1
     # corpus.py:chebyshev+4
     t2 = now_bar2 * now2 + now_bar * now3 + c_6 * now4 + now_bar3 * now
     # corpus.py:chebyshev+2
     grad_c[0] += 1.0
     grad_c[1] += x
-    grad_x[()] = c_1 + -now_bar3 + now_bar4 * t1 + (t2 + now_bar4 * x) * 2.0
+    grad_x[()] = c_1 - now_bar3 + now_bar4 * t1 + (t2 + now_bar4 * x) * 2.0
     return total6

@@ -1,4 +1,4 @@
-"""Made by jitgrad from dot_product (corpus.py:dot_product+-1): 14 instructions in 4 statements."""
+"""Made by jitgrad from dot_product (corpus.py:dot_product): 14 instructions in 4 statements."""
 
 
 def add_up(total, term):

@@ -1,4 +1,4 @@
-"""Made by jitgrad from embedding (corpus.py:embedding+-6): 4 instructions in 10 statements."""
+"""Made by jitgrad from embedding (corpus.py:embedding): 4 instructions in 10 statements."""
 
 
 def add_up(total, term):
@@ -17,7 +17,7 @@ def embedding_gradient(E, index, target, grad_E):
         t2 = E[index[i], 1] - target[i, 1]
         t3 = E[index[i], 2] - target[i, 2]
         total = add_up(total, t1 * t1 + t2 * t2 + t3 * t3)
-        grad_E[index[i], 2] += 2.0 * t3
-        grad_E[index[i], 1] += 2.0 * t2
         grad_E[index[i], 0] += 2.0 * t1
+        grad_E[index[i], 1] += 2.0 * t2
+        grad_E[index[i], 2] += 2.0 * t3
     return total

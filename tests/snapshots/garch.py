@@ -1,4 +1,4 @@
-"""Made by jitgrad from garch (corpus.py:garch+-1): 130 instructions in 24 statements."""
+"""Made by jitgrad from garch (corpus.py:garch): 130 instructions in 24 statements."""
 
 import numpy as np
 from numpy import log
@@ -29,8 +29,8 @@ def garch_gradient(params, r, grad_params):
     h2[0] = h
     # corpus.py:garch+8
     total2 = total
-    e_before = e2[0]
-    h_before = h2[0]
+    e_before = e
+    h_before = h
     # corpus.py:garch+6
     for i in range(11):
         h3 = params_1 + params_2 * (e_before * e_before) + params_3 * h_before
@@ -54,7 +54,7 @@ def garch_gradient(params, r, grad_params):
     for i in range(10, -1, -1):
         t4 = 0.5 / h2[i + 1]
         e_bar += t4 * (2.0 * e2[i + 1])
-        h_bar += t4 + -t4 * t3[i]
+        h_bar += t4 - t4 * t3[i]
         # corpus.py:garch+7
         grad_params_0 = add_up(grad_params_0, -e_bar)
         # corpus.py:garch+6
@@ -67,9 +67,9 @@ def garch_gradient(params, r, grad_params):
     # corpus.py:garch+4
     t5 = 0.5 / h
     # corpus.py:garch+3
-    grad_params[0] = grad_params_0 + -(e_bar + t5 * (2.0 * e))
+    grad_params[0] = grad_params_0 - (e_bar + t5 * (2.0 * e))
     # corpus.py:garch+2
-    t6 = (h_bar + t5 + -t5 * t2) / t1
+    t6 = (h_bar + t5 - t5 * t2) / t1
     grad_params[1] = grad_params_1 + t6
     t7 = -(-t6 * h)
     grad_params[3] = grad_params_3 + t7

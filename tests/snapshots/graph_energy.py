@@ -1,4 +1,4 @@
-"""Made by jitgrad from graph_energy (corpus.py:graph_energy+-7): 21 instructions in 5 statements."""
+"""Made by jitgrad from graph_energy (corpus.py:graph_energy): 21 instructions in 5 statements."""
 
 import numpy as np
 
@@ -20,5 +20,5 @@ def graph_energy_gradient(x, grad_x):
         t1 = x[positions[i]] - x[positions2[i]]
         energy = add_up(energy, t1 * t1)
         grad_x[positions[i]] += 2.0 * t1
-        grad_x[positions2[i]] += -2.0 * t1
+        grad_x[positions2[i]] -= 2.0 * t1
     return energy

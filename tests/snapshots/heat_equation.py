@@ -1,4 +1,4 @@
-"""Made by jitgrad from heat_equation (corpus.py:heat_equation+-1): 114 instructions in 45 statements."""
+"""Made by jitgrad from heat_equation (corpus.py:heat_equation): 114 instructions in 45 statements."""
 
 import numpy as np
 
@@ -60,6 +60,7 @@ def heat_equation_gradient(start, k, grad_start, grad_k):
     t20 = 2.0 * t2_4
     t21 = 2.0 * t1_4
     grad_start[0] += 2.0 * start_0
+    grad_k2 = grad_k[()]
     grad_start_6 = grad_start[6]
     grad_start_0 = grad_start[0]
     # corpus.py:heat_equation+4
@@ -77,13 +78,14 @@ def heat_equation_gradient(start, k, grad_start, grad_k):
         t26 = t21 * k
         t27 = t17 * (t4_i - 2.0 * t5_i + start_6) + t18 * (t3_i - 2.0 * t4_i + t5_i)
         t28 = t27 + t19 * (t2_i - 2.0 * t3_i + t4_i) + t20 * (t1_i - 2.0 * t2_i + t3_i)
-        grad_k[()] = add_up(grad_k[()], t28 + t21 * (start_0 - 2.0 * t1_i + t2_i))
+        grad_k2 = add_up(grad_k2, t28 + t21 * (start_0 - 2.0 * t1_i + t2_i))
         grad_start_0 = add_up(grad_start_0, t26)
-        t21 = t25 + -2.0 * t26 + t21
-        t20 = t24 + t26 + -2.0 * t25 + t20
-        t19 = t23 + t25 + -2.0 * t24 + t19
-        t18 = t22 + t24 + -2.0 * t23 + t18
-        t17 = t23 + -2.0 * t22 + t17
+        t21 = t25 - 2.0 * t26 + t21
+        t20 = t24 + t26 - 2.0 * t25 + t20
+        t19 = t23 + t25 - 2.0 * t24 + t19
+        t18 = t22 + t24 - 2.0 * t23 + t18
+        t17 = t23 - 2.0 * t22 + t17
+    grad_k[()] = grad_k2
     grad_start[6] = grad_start_6
     grad_start[0] = grad_start_0
     grad_start[5] += t17

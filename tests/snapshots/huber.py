@@ -1,4 +1,4 @@
-"""Made by jitgrad from huber (corpus.py:huber+-8): 12 instructions in 28 statements."""
+"""Made by jitgrad from huber (corpus.py:huber): 12 instructions in 28 statements."""
 
 from numpy import sign
 
@@ -17,9 +17,9 @@ def huber_gradient(w, X, y, grad_w):
     total = 0.0
     for i in range(3):
         grad_w[i] = 0.0
-    grad_w_2 = grad_w[2]
-    grad_w_1 = grad_w[1]
     grad_w_0 = grad_w[0]
+    grad_w_1 = grad_w[1]
+    grad_w_2 = grad_w[2]
     w_0 = w[0]
     w_1 = w[1]
     w_2 = w[2]
@@ -38,10 +38,10 @@ def huber_gradient(w, X, y, grad_w):
         t3 = where(small, 1.0, 0.0)
         r_bar = t3 * t2 + where(small, 0.0, 1.0) * 0.8 * sign(r) + t3 * r * 0.5
         # corpus.py:huber+1
-        grad_w_2 = add_up(grad_w_2, r_bar * X_i_2)
-        grad_w_1 = add_up(grad_w_1, r_bar * X_i_1)
         grad_w_0 = add_up(grad_w_0, r_bar * X_i_0)
-    grad_w[2] = grad_w_2
-    grad_w[1] = grad_w_1
+        grad_w_1 = add_up(grad_w_1, r_bar * X_i_1)
+        grad_w_2 = add_up(grad_w_2, r_bar * X_i_2)
     grad_w[0] = grad_w_0
+    grad_w[1] = grad_w_1
+    grad_w[2] = grad_w_2
     return total

@@ -1,4 +1,4 @@
-"""Made by jitgrad from kalman (corpus.py:kalman+-1): 129 instructions in 20 statements."""
+"""Made by jitgrad from kalman (corpus.py:kalman): 129 instructions in 20 statements."""
 
 import numpy as np
 from numpy import exp, log
@@ -22,8 +22,8 @@ def kalman_gradient(log_params, y, grad_log_params):
     mean[0] = 0.0
     # corpus.py:kalman+7
     loss = 0.0
-    p_before = p[0]
-    mean_before = mean[0]
+    p_before = t3
+    mean_before = 0.0
     # corpus.py:kalman+4
     for i in range(9):
         p2 = p_before + t1
@@ -59,19 +59,19 @@ def kalman_gradient(log_params, y, grad_log_params):
         # corpus.py:kalman+5
         s2 = p4 + t2
         # corpus.py:kalman+8
-        t5 = (-(p_bar * p4) + mean_bar * innovation2) / s2
+        t5 = (mean_bar * innovation2 - p_bar * p4) / s2
         # corpus.py:kalman+7
         t6 = 0.5 / s2
-        s_bar = t6 + -t6 * t4[i] + -t5 * gain_i2
+        s_bar = t6 - t6 * t4[i] - t5 * gain_i2
         # corpus.py:kalman+5
         p_bar2 = p_bar * (1.0 - gain_i2) + t5 + s_bar
         total2 = add_up(total2, s_bar)
         # corpus.py:kalman+4
         total = add_up(total, p_bar2)
         p_bar = p_bar2
-        mean_bar = -(mean_bar * gain_i2 + t6 * (2.0 * innovation2)) + mean_bar
+        mean_bar = mean_bar - (mean_bar * gain_i2 + t6 * (2.0 * innovation2))
     # corpus.py:kalman+1
-    grad_log_params[2] = p_bar * t3
-    grad_log_params[1] = total2 * t2
     grad_log_params[0] = total * t1
+    grad_log_params[1] = total2 * t2
+    grad_log_params[2] = p_bar * t3
     return loss

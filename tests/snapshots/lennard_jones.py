@@ -1,4 +1,4 @@
-"""Made by jitgrad from lennard_jones (corpus.py:lennard_jones+-1): 140 instructions in 45 statements."""
+"""Made by jitgrad from lennard_jones (corpus.py:lennard_jones): 140 instructions in 45 statements."""
 
 import numpy as np
 
@@ -133,9 +133,15 @@ def lennard_jones_gradient(x, grad_x):
     t4 = 4.0 * (s6_2_0 * s6_2_0 - s6_2_0) + 4.0 * (s6_2_1 * s6_2_1 - s6_2_1)
     energy2 = t4 + 4.0 * (s6_2_2_2 * s6_2_2_2 - s6_2_2_2) + energy
     # corpus.py:lennard_jones+4
-    dx_0_3[0] = x_flat[positions[0, 0]] - x_flat[positions2[0, 0]]
-    dx_1_3[0] = x_flat[positions[0, 1]] - x_flat[positions2[0, 1]]
-    dx_2_3[0] = x_flat[positions[0, 2]] - x_flat[positions2[0, 2]]
+    x_flat_6 = x_flat[6]
+    x_flat_9 = x_flat[9]
+    dx_0_3[0] = x_flat_6 - x_flat_9
+    x_flat_7 = x_flat[7]
+    x_flat_10 = x_flat[10]
+    dx_1_3[0] = x_flat_7 - x_flat_10
+    x_flat_8 = x_flat[8]
+    x_flat_11 = x_flat[11]
+    dx_2_3[0] = x_flat_8 - x_flat_11
     # corpus.py:lennard_jones+7
     dx_0_3_0 = dx_0_3[0]
     dx_1_3_0 = dx_1_3[0]
@@ -145,9 +151,12 @@ def lennard_jones_gradient(x, grad_x):
     # corpus.py:lennard_jones+8
     s6_3_0 = s6_3[0]
     # corpus.py:lennard_jones+4
-    dx_0_3[1] = x_flat[positions[1, 0]] - x_flat[positions2[1, 0]]
-    dx_1_3[1] = x_flat[positions[1, 1]] - x_flat[positions2[1, 1]]
-    dx_2_3[1] = x_flat[positions[1, 2]] - x_flat[positions2[1, 2]]
+    x_flat_12 = x_flat[12]
+    dx_0_3[1] = x_flat_6 - x_flat_12
+    x_flat_13 = x_flat[13]
+    dx_1_3[1] = x_flat_7 - x_flat_13
+    x_flat_14 = x_flat[14]
+    dx_2_3[1] = x_flat_8 - x_flat_14
     # corpus.py:lennard_jones+7
     dx_0_3_1 = dx_0_3[1]
     dx_1_3_1 = dx_1_3[1]
@@ -157,9 +166,9 @@ def lennard_jones_gradient(x, grad_x):
     # corpus.py:lennard_jones+8
     s6_3_1 = s6_3[1]
     # corpus.py:lennard_jones+4
-    dx_0_3[2] = x_flat[positions[2, 0]] - x_flat[positions2[2, 0]]
-    dx_1_3[2] = x_flat[positions[2, 1]] - x_flat[positions2[2, 1]]
-    dx_2_3[2] = x_flat[positions[2, 2]] - x_flat[positions2[2, 2]]
+    dx_0_3[2] = x_flat_9 - x_flat_12
+    dx_1_3[2] = x_flat_10 - x_flat_13
+    dx_2_3[2] = x_flat_11 - x_flat_14
     # corpus.py:lennard_jones+7
     dx_0_3_2_2 = dx_0_3[2]
     dx_1_3_2_2 = dx_1_3[2]
@@ -177,7 +186,7 @@ def lennard_jones_gradient(x, grad_x):
         s6_3_i = s6_3[i]
         # corpus.py:lennard_jones+7
         t5_i = t5[i]
-        t7 = (-4.0 + 8.0 * s6_3_i) * -(s6_3_i * s6_3_i) * (3.0 * (t5_i * t5_i))
+        t7 = (8.0 * s6_3_i - 4.0) * -(s6_3_i * s6_3_i) * (3.0 * (t5_i * t5_i))
         t8 = t7 * (2.0 * dx_2_3[i])
         t9 = t7 * (2.0 * dx_1_3[i])
         t10 = t7 * (2.0 * dx_0_3[i])
@@ -192,37 +201,37 @@ def lennard_jones_gradient(x, grad_x):
         s6_2_i = s6_2[i]
         # corpus.py:lennard_jones+7
         t3_i = t3[i]
-        t11 = (-4.0 + 8.0 * s6_2_i) * -(s6_2_i * s6_2_i) * (3.0 * (t3_i * t3_i))
+        t11 = (8.0 * s6_2_i - 4.0) * -(s6_2_i * s6_2_i) * (3.0 * (t3_i * t3_i))
         t12 = t11 * (2.0 * dx_2_2[i])
         t13 = t11 * (2.0 * dx_1_2[i])
         t14 = t11 * (2.0 * dx_0_2[i])
         # corpus.py:lennard_jones+4
-        grad_x[1, 2] = add_up(grad_x[1, 2], t12)
-        grad_x[i + 2, 2] -= t12
-        grad_x[1, 1] = add_up(grad_x[1, 1], t13)
-        grad_x[i + 2, 1] -= t13
         grad_x[1, 0] = add_up(grad_x[1, 0], t14)
         grad_x[i + 2, 0] -= t14
-    grad_x_0_2 = grad_x[0, 2]
-    grad_x_0_1 = grad_x[0, 1]
+        grad_x[1, 1] = add_up(grad_x[1, 1], t13)
+        grad_x[i + 2, 1] -= t13
+        grad_x[1, 2] = add_up(grad_x[1, 2], t12)
+        grad_x[i + 2, 2] -= t12
     grad_x_0_0 = grad_x[0, 0]
+    grad_x_0_1 = grad_x[0, 1]
+    grad_x_0_2 = grad_x[0, 2]
     # corpus.py:lennard_jones+8
     for i in range(4):
         s6_i = s6[i]
         # corpus.py:lennard_jones+7
         t1_i = t1[i]
-        t15 = (-4.0 + 8.0 * s6_i) * -(s6_i * s6_i) * (3.0 * (t1_i * t1_i))
+        t15 = (8.0 * s6_i - 4.0) * -(s6_i * s6_i) * (3.0 * (t1_i * t1_i))
         t16 = t15 * (2.0 * dx_2[i])
         t17 = t15 * (2.0 * dx_1[i])
         t18 = t15 * (2.0 * dx_0[i])
         # corpus.py:lennard_jones+4
-        grad_x_0_2 = add_up(grad_x_0_2, t16)
-        grad_x[i + 1, 2] -= t16
-        grad_x_0_1 = add_up(grad_x_0_1, t17)
-        grad_x[i + 1, 1] -= t17
         grad_x_0_0 = add_up(grad_x_0_0, t18)
         grad_x[i + 1, 0] -= t18
-    grad_x[0, 2] = grad_x_0_2
-    grad_x[0, 1] = grad_x_0_1
+        grad_x_0_1 = add_up(grad_x_0_1, t17)
+        grad_x[i + 1, 1] -= t17
+        grad_x_0_2 = add_up(grad_x_0_2, t16)
+        grad_x[i + 1, 2] -= t16
     grad_x[0, 0] = grad_x_0_0
+    grad_x[0, 1] = grad_x_0_1
+    grad_x[0, 2] = grad_x_0_2
     return energy3

@@ -1,4 +1,4 @@
-"""Made by jitgrad from logistic_array (corpus.py:logistic_array+-10): 8 instructions in 19 statements."""
+"""Made by jitgrad from logistic_array (corpus.py:logistic_array): 8 instructions in 19 statements."""
 
 from numpy import exp, log1p
 
@@ -26,10 +26,11 @@ def logistic_array_gradient(w, b, X, y, grad_w, grad_b):
     for i in range(4):
         grad_w[i] = 0.0
     grad_b[()] = 0.0
-    grad_w_3 = grad_w[3]
-    grad_w_2 = grad_w[2]
-    grad_w_1 = grad_w[1]
+    grad_b2 = grad_b[()]
     grad_w_0 = grad_w[0]
+    grad_w_1 = grad_w[1]
+    grad_w_2 = grad_w[2]
+    grad_w_3 = grad_w[3]
     w_0 = w[0]
     w_1 = w[1]
     w_2 = w[2]
@@ -45,13 +46,14 @@ def logistic_array_gradient(w, b, X, y, grad_w, grad_b):
         total = add_up(total, t3)
         t5 = where(0.0 == t2, 0.041666666666666664, 0.08333333333333333 * exp(t2 - t3))
         t4 = t5 * t1
-        grad_b[()] = add_up(grad_b[()], t4)
-        grad_w_3 = add_up(grad_w_3, t4 * X_i_3)
-        grad_w_2 = add_up(grad_w_2, t4 * X_i_2)
-        grad_w_1 = add_up(grad_w_1, t4 * X_i_1)
+        grad_b2 = add_up(grad_b2, t4)
         grad_w_0 = add_up(grad_w_0, t4 * X_i_0)
-    grad_w[3] = grad_w_3
-    grad_w[2] = grad_w_2
-    grad_w[1] = grad_w_1
+        grad_w_1 = add_up(grad_w_1, t4 * X_i_1)
+        grad_w_2 = add_up(grad_w_2, t4 * X_i_2)
+        grad_w_3 = add_up(grad_w_3, t4 * X_i_3)
+    grad_b[()] = grad_b2
     grad_w[0] = grad_w_0
+    grad_w[1] = grad_w_1
+    grad_w[2] = grad_w_2
+    grad_w[3] = grad_w_3
     return total / 12.0

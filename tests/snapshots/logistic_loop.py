@@ -1,4 +1,4 @@
-"""Made by jitgrad from logistic_loop (corpus.py:logistic_loop+-7): 157 instructions in 12 statements."""
+"""Made by jitgrad from logistic_loop (corpus.py:logistic_loop): 157 instructions in 12 statements."""
 
 from numpy import exp, log1p
 
@@ -13,10 +13,10 @@ def logistic_loop_gradient(w, X, y, grad_w):
     total = 0.0
     for i in range(4):
         grad_w[i] = 0.0
-    grad_w_3 = grad_w[3]
-    grad_w_2 = grad_w[2]
-    grad_w_1 = grad_w[1]
     grad_w_0 = grad_w[0]
+    grad_w_1 = grad_w[1]
+    grad_w_2 = grad_w[2]
+    grad_w_3 = grad_w[3]
     w_0 = w[0]
     w_1 = w[1]
     w_2 = w[2]
@@ -34,12 +34,12 @@ def logistic_loop_gradient(w, X, y, grad_w):
         total = add_up(total, log1p(t2))
         t3 = 0.08333333333333333 / (1.0 + t2) * t2 * t1
         # corpus.py:logistic_loop+5
-        grad_w_3 = add_up(grad_w_3, t3 * X_i_3)
-        grad_w_2 = add_up(grad_w_2, t3 * X_i_2)
-        grad_w_1 = add_up(grad_w_1, t3 * X_i_1)
         grad_w_0 = add_up(grad_w_0, t3 * X_i_0)
-    grad_w[3] = grad_w_3
-    grad_w[2] = grad_w_2
-    grad_w[1] = grad_w_1
+        grad_w_1 = add_up(grad_w_1, t3 * X_i_1)
+        grad_w_2 = add_up(grad_w_2, t3 * X_i_2)
+        grad_w_3 = add_up(grad_w_3, t3 * X_i_3)
     grad_w[0] = grad_w_0
+    grad_w[1] = grad_w_1
+    grad_w[2] = grad_w_2
+    grad_w[3] = grad_w_3
     return total / 12.0

@@ -1,4 +1,4 @@
-"""Made by jitgrad from newton_root (corpus.py:newton_root+-1): 21 instructions in 5 statements."""
+"""Made by jitgrad from newton_root (corpus.py:newton_root): 21 instructions in 5 statements."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ def newton_root_gradient(a, grad_a):
     t1 = np.empty(7)
     x = np.empty(8)
     x[0] = a
-    x_before = x[0]
+    x_before = a
     # corpus.py:newton_root+3
     for i in range(7):
         t1[i] = a / x_before
@@ -21,10 +21,11 @@ def newton_root_gradient(a, grad_a):
         x_before = x2
     grad_a[()] = 0.0
     x_bar = 1.0
+    grad_a2 = grad_a[()]
     for i in range(6, -1, -1):
         t2 = x_bar * 0.5
         t3 = t2 / x[i]
-        grad_a[()] = add_up(grad_a[()], t3)
-        x_bar = t2 + -t3 * t1[i]
-    grad_a[()] += x_bar
+        grad_a2 = add_up(grad_a2, t3)
+        x_bar = t2 - t3 * t1[i]
+    grad_a[()] = grad_a2 + x_bar
     return x[7]

@@ -1,4 +1,4 @@
-"""Made by jitgrad from rk4 (corpus.py:rk4+-1): 513 instructions in 48 statements."""
+"""Made by jitgrad from rk4 (corpus.py:rk4): 513 instructions in 48 statements."""
 
 import numpy as np
 
@@ -31,9 +31,6 @@ def rk4_gradient(params, data, grad_params):
     params_1 = params[1]
     params_2 = params[2]
     params_3 = params[3]
-    constants_0 = constants[0]
-    constants_1 = constants[1]
-    constants_2 = constants[2]
     # corpus.py:rates+2
     for i in range(8):
         t1[i, 0] = u_before
@@ -45,8 +42,8 @@ def rk4_gradient(params, data, grad_params):
         t5[i, 0] = params_2 * t1_i_0
         t6 = t5[i, 0] * t2_i_0 - params_3 * t2_i_0
         # corpus.py:rk4+6
-        t1[i, 1] = u_before + constants_0 * t4
-        t2[i, 1] = v_before + constants_0 * t6
+        t1[i, 1] = u_before + 0.025 * t4
+        t2[i, 1] = v_before + 0.025 * t6
         # corpus.py:rates+2
         t1_i_1 = t1[i, 1]
         t3[i, 1] = params_1 * t1_i_1
@@ -55,8 +52,8 @@ def rk4_gradient(params, data, grad_params):
         t5[i, 1] = params_2 * t1_i_1
         t8 = t5[i, 1] * t2_i_1 - params_3 * t2_i_1
         # corpus.py:rk4+6
-        t1[i, 2] = u_before + constants_1 * t7
-        t2[i, 2] = v_before + constants_1 * t8
+        t1[i, 2] = u_before + 0.025 * t7
+        t2[i, 2] = v_before + 0.025 * t8
         # corpus.py:rates+2
         t1_i_2 = t1[i, 2]
         t3[i, 2] = params_1 * t1_i_2
@@ -65,8 +62,8 @@ def rk4_gradient(params, data, grad_params):
         t5[i, 2] = params_2 * t1_i_2
         t10 = t5[i, 2] * t2_i_2 - params_3 * t2_i_2
         # corpus.py:rk4+6
-        t1[i, 3] = u_before + constants_2 * t9
-        t2[i, 3] = v_before + constants_2 * t10
+        t1[i, 3] = u_before + 0.05 * t9
+        t2[i, 3] = v_before + 0.05 * t10
         # corpus.py:rates+2
         t1_i_3 = t1[i, 3]
         t2_i_3 = t2[i, 3]

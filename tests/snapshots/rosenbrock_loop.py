@@ -1,4 +1,4 @@
-"""Made by jitgrad from rosenbrock_loop (corpus.py:rosenbrock_loop+-1): 40 instructions in 10 statements."""
+"""Made by jitgrad from rosenbrock_loop (corpus.py:rosenbrock_loop): 40 instructions in 10 statements."""
 
 
 def add_up(total, term):
@@ -16,5 +16,5 @@ def rosenbrock_loop_gradient(x, grad_x):
         t2 = 1.0 - x_i
         total = add_up(total, t2 * t2 + 100.0 * (t1 * t1))
         grad_x[i + 1] = 200.0 * t1
-        grad_x[i] += -2.0 * t2 + -200.0 * t1 * (2.0 * x_i)
+        grad_x[i] += -2.0 * t2 - 200.0 * t1 * (2.0 * x_i)
     return total

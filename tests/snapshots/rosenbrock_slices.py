@@ -1,4 +1,4 @@
-"""Made by jitgrad from rosenbrock_slices (corpus.py:rosenbrock_slices+-1): 8 instructions in 17 statements."""
+"""Made by jitgrad from rosenbrock_slices (corpus.py:rosenbrock_slices): 8 instructions in 17 statements."""
 
 
 def add_up(total, term):
@@ -16,5 +16,5 @@ def rosenbrock_slices_gradient(x, grad_x):
         t2 = 1.0 - x_i
         total = add_up(total, 100.0 * (t1 * t1) + t2 * t2)
         grad_x[i + 1] = 200.0 * t1
-        grad_x[i] += -2.0 * t2 + -200.0 * t1 * (2.0 * x_i)
+        grad_x[i] += -2.0 * t2 - 200.0 * t1 * (2.0 * x_i)
     return total

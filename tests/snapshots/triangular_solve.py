@@ -1,4 +1,4 @@
-"""Made by jitgrad from triangular_solve (corpus.py:triangular_solve+-8): 35 instructions in 35 statements."""
+"""Made by jitgrad from triangular_solve (corpus.py:triangular_solve): 35 instructions in 35 statements."""
 
 
 def triangular_solve_gradient(L, b, grad_L, grad_b):
@@ -83,5 +83,5 @@ def triangular_solve_gradient(L, b, grad_L, grad_b):
     # corpus.py:triangular_solve+6
     t14 = (2.0 * t1 + t7 * L_4_0 + t9 * L_3_0 + t11 * L_2_0 + t13 * L_1_0) / L_0_0
     grad_b[0] += t14
-    grad_L[0, 0] += -t14 * t1
+    grad_L[0, 0] -= t14 * t1
     return 0.0 + t1 * t1 + t2 * t2 + t3 * t3 + t4 * t4 + t5 * t5

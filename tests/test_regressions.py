@@ -1,0 +1,70 @@
+"""What random functions once broke: one small function for each mistake, through every stage."""
+
+import inspect
+import textwrap
+
+import numpy as np
+
+from tests.fuzz import check, stop
+from tests.random_functions import RandomFunction
+
+
+def agrees(f, *arguments):
+    """Whether every stage agrees on a function called f, differentiated in all its arguments."""
+    source = textwrap.dedent(inspect.getsource(f))
+    case = RandomFunction(0, source, arguments, tuple(range(len(arguments))), False)
+    return check(case)
+
+
+X = np.array([0.7, -0.4, 1.1, 0.3])
+A = np.array([[0.5, -1.2, 0.8], [1.4, 0.3, -0.6], [-0.9, 0.2, 1.3], [0.6, -0.7, 0.1]])
+
+
+def test_a_gather_from_what_loops_made():
+    def f(x):
+        for _ in range(3):
+            for _ in range(2):
+                x = x[[1, 0, 2, 2]] * 0.9
+        return np.sum(x * x)
+
+    assert agrees(f, X)
+
+
+def test_a_gather_of_single_elements_in_loops():
+    def f(a, B):
+        for i in range(2):
+            for _ in range(i, 3):
+                B = B[[0]]
+        return a * B[0, 0]
+
+    assert agrees(f, 0.6, np.array([[-1.5]]))
+
+
+def test_a_gather_that_leaves_its_row():
+    def f(A):
+        return np.sum(np.diagonal(A) * np.diagonal(A * A)) + np.diagonal(np.stack([A[0], A[1]]))[1]
+
+    assert agrees(f, A)
+
+
+def test_a_detached_value_that_is_the_result():
+    def f(x):
+        y = x
+        for _ in range(3):
+            y = stop(x)
+        return np.mean(y)
+
+    assert agrees(f, X[:1])
+    assert agrees(f, X)
+
+
+def test_an_inner_loop_that_is_empty_in_the_first_piece():
+    def f(x):
+        s = 1.0
+        for i in range(len(x)):
+            for j in range(i):
+                s = np.sin(s + x[j])
+            s = s * x[i]
+        return s
+
+    assert agrees(f, np.tile(X, 3))
