@@ -30,7 +30,7 @@ STEP = 1e-6
 ATTEMPTS = 600  # at making a failure smaller
 
 
-class Mismatch(Exception):
+class Mismatch(Exception):  # noqa: N818 - it is what the fuzz finds, not an error
     """Two stages disagree, or one fails."""
 
     def __init__(self, stage, message):

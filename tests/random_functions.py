@@ -175,7 +175,7 @@ class Maker:
         for shift in (0, 0, 0, -2, -1, 1, 2):
             if low + shift >= -extent and high + shift < extent:
                 yield f"{name} {'+-'[shift < 0]} {abs(shift)}" if shift else name
-        if 0 <= low and high < extent:
+        if low >= 0 and high < extent:
             yield f"{extent - 1} - {name}"
             yield f"-1 - {name}"
         if low >= 0:
@@ -186,7 +186,7 @@ class Maker:
             places = [self.draw.randrange(extent) for _ in range(high + 1)]
             yield f"{places}[{name}]"
         for other, (first, last) in self.names.indices.items():
-            if other != name and 0 <= low + first and high + last < extent:
+            if other != name and low + first >= 0 and high + last < extent:
                 yield f"{name} + {other}"
             if other != name and high - first < extent and low - last >= -extent:
                 yield f"{name} - {other}"
@@ -391,7 +391,8 @@ class Maker:
             return f"(({self.array((rows, inner), 0)}) @ ({self.array((inner, columns), 0)}))"
         if kind < 0.8 and rows:
             return f"np.stack([{', '.join(self.array((columns,), 0) for _ in range(rows))}])"
-        return f"np.array({[[round(0.3 * r - 0.2 * c, 2) for c in range(columns)] for r in range(rows)]}).reshape({rows}, {columns})"
+        numbers = [[round(0.3 * r - 0.2 * c, 2) for c in range(columns)] for r in range(rows)]
+        return f"np.array({numbers}).reshape({rows}, {columns})"
 
     # --- statements ---
 
