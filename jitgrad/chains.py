@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jitgrad.resolve import Ints, Leaf
+from jitgrad.leaf import Ints, Leaf
 from jitgrad.traced import SHIFT, contiguous
 
 

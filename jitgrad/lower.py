@@ -16,6 +16,7 @@ import numpy as np
 
 from jitgrad.chains import RunningSum, running_sums
 from jitgrad.define import renamed
+from jitgrad.leaf import Ints, Leaf, Place
 from jitgrad.program import (
     Accumulate,
     Affine,
@@ -30,7 +31,7 @@ from jitgrad.program import (
     storage,
     substitute,
 )
-from jitgrad.resolve import Carried, Element, Fitted, Ints, Leaf, Place, Resolver
+from jitgrad.resolve import Carried, Element, Fitted, Resolver
 from jitgrad.roll import CONST, NONE, Instances, Item, Repeat, Statement, instances, roll
 from jitgrad.split import Misfit, MisfitError, kinds_of, split
 from jitgrad.tape import Input, Symbol, Tape
@@ -152,12 +153,12 @@ class _Lowering:
                 readers[output.code >> SHIFT] += 1
         for total in running_sums(self.leaves, readers):
             first, slot = total.links[0]
-            rows = first.indices[total.starts][:, : total.kept]
-            dense = contiguous(first.symbol.shape)
-            place = Place(first.loops[: total.kept], rows, first.inner, first.symbol.shape)
-            for leaf, link in total.links:
-                leaf.owner, leaf.link, leaf.reduced = total.owner, link, total.kept
-            self.sums.append((total, first.codes[slot][total.starts], dense, place))
+            place = first.place.outer(total.kept, total.starts)
+            codes = first.codes[slot][total.starts]
+            if self.resolver.precede(codes, first.loops[total.kept], place.positions):
+                self.sums.append((total, codes, contiguous(first.symbol.shape), place))
+                for leaf, link in total.links:
+                    leaf.owner, leaf.link, leaf.reduced = total.owner, link, total.kept
 
     def _fit_leaves(self) -> None:
         """Fit all operands; report at once what does not fit, for each outermost loop the first."""
@@ -172,10 +173,10 @@ class _Lowering:
             raise MisfitError(tuple(misfits.values()))
 
     def _fit_leaf(self, leaf: Leaf) -> None:
-        place = Place(leaf.loops, leaf.indices, leaf.inner, leaf.symbol.shape)
         for slot, strides in enumerate(leaf.symbol.strides):
             if slot != leaf.link:
-                self.fitted[leaf.number, slot] = self._fit(leaf, leaf.codes[slot], strides, place)
+                found = self._fit(leaf, leaf.codes[slot], strides, leaf.place)
+                self.fitted[leaf.number, slot] = found
 
     def _fit(self, leaf: Leaf, codes: Ints, strides: Shape, place: Place) -> Fitted:
         found = self.resolver.resolve(codes, strides, place)
@@ -336,11 +337,10 @@ class _Lowering:
     def _axis_along(self, leaf: Leaf, source: Ref, stride: int, reach: int) -> int | None:
         """Find the axis of a buffer in which up to ``reach`` elements, in strides, stay."""
         shape = self.buffers[source.buffer].shape
-        place = Place(leaf.loops, leaf.indices, leaf.inner, leaf.symbol.shape)
         for axis, unit in enumerate(contiguous(shape)):
             position = source.index[axis]
             if shape[axis] > 1 and stride % unit == 0 and not position.gathers():
-                low, high = place.range_of(dict(position.terms))
+                low, high = leaf.place.range_of(dict(position.terms))
                 ends = (low, high, low + reach // unit, high + reach // unit)
                 fits = all(0 <= position.constant + end < shape[axis] for end in ends)
                 return axis if fits else None
@@ -401,7 +401,8 @@ class _Lowering:
 
     def _output(self, output: Traced) -> Fitted:
         inner = tuple(f"o{axis}" for axis in range(len(output.dims)))
-        place = Place((), np.zeros((1, 0), dtype=np.int64), inner, output.dims)
+        end = np.array([len(self.cols.symbols)])
+        place = Place((), np.zeros((1, 0), dtype=np.int64), end, inner, output.dims)
         rank = captured_order(self.tape)
         code = output.code
         if code >> SHIFT == -1:

@@ -11,90 +11,17 @@ front, filled before the loop. What does not fit makes the caller split a loop.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from jitgrad.leaf import Ints, Leaf, Place, loop_starts
 from jitgrad.program import Affine, Ref
-from jitgrad.tape import Symbol
 from jitgrad.traced import CONSTANT, LOW, SHIFT, Shape, contiguous
 
-Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 MAX_SHIFT = 4  # how far back a carried operand may reach
 MOST_STARTS = 1_000_000  # elements that a carried operand may start from
-
-
-class Leaf:
-    """One statement of the rolled tape with all its iterations.
-
-    Parameters
-    ----------
-    number : int
-        Its place among the statements.
-    symbol : Symbol
-        What it does.
-    loops : tuple of str
-        The indices of the loops around it, outermost first.
-    positions, indices : ndarray
-        The tape position and the loop indices of each iteration, in order of execution.
-    codes : list of ndarray
-        For each operand its code in each iteration.
-    site : int
-        The program point of the first iteration.
-    """
-
-    def __init__(
-        self,
-        number: int,
-        symbol: Symbol,
-        loops: tuple[str, ...],
-        positions: Ints,
-        indices: Ints,
-        codes: list[Ints],
-        site: int,
-    ) -> None:
-        self.number = number
-        self.symbol = symbol
-        self.loops = loops
-        self.positions = positions
-        self.indices = indices
-        self.codes = codes
-        self.site = site
-        self.reduced: int | None = None  # how many outer loops keep a running sum apart
-        self.owner = self  # where a running sum is kept
-        self.link: int | None = None  # the operand that continues a running sum
-        self.shifts = [0] * len(loops)
-        self.tops = [0] * len(loops)  # beyond the last position that a carried value starts at
-        self.inner = tuple(f"d{number}_{axis}" for axis in range(len(symbol.shape)))
-
-    @property
-    def depth(self) -> int:
-        """The number of loops that its results are kept apart by."""
-        return len(self.loops) if self.reduced is None else self.reduced
-
-    @property
-    def result_dims(self) -> Shape:
-        """The shape of what one iteration makes."""
-        if self.symbol.op == "sum":
-            return tuple(n for d, n in enumerate(self.symbol.shape) if d not in self.symbol.axes)
-        return self.symbol.shape
-
-    @property
-    def box(self) -> Shape:
-        """The extents of the loops that its results are kept apart by."""
-        return tuple(int(n) + 1 for n in self.indices.max(axis=0)[: self.depth])
-
-    @property
-    def room(self) -> Shape:
-        """The extents of its buffer before those of one result: with room for carried values."""
-        sizes = zip(self.box, self.tops, self.shifts, strict=False)
-        return tuple(max(n, top) + shift for n, top, shift in sizes)
-
-    def make_room(self, dim: int, low: int, high: int) -> None:
-        """Let positions from ``low`` to ``high`` along a loop be in its buffer."""
-        self.shifts[dim] = max(self.shifts[dim], -low)
-        self.tops[dim] = max(self.tops[dim], high + 1)
 
 
 class Element(NamedTuple):
@@ -107,34 +34,6 @@ class Element(NamedTuple):
 
 
 Fitted: TypeAlias = float | Ref | Element
-
-
-class Place(NamedTuple):
-    """Where an operand is read: the loops around it, their indices, and the nest inside it."""
-
-    loops: tuple[str, ...]
-    indices: Ints
-    inner: tuple[str, ...] = ()
-    dims: Shape = ()
-
-    def range_of(self, terms: Mapping[Any, int]) -> tuple[int, int]:
-        """Return the smallest and largest sum of coefficients times indices, 0 taken in."""
-        outer = np.zeros(len(self.indices), dtype=np.int64)
-        low = high = 0
-        for atom, c in terms.items():
-            if atom in self.inner:
-                last = c * (self.dims[self.inner.index(atom)] - 1)
-                low, high = low + min(last, 0), high + max(last, 0)
-            else:
-                outer += c * self.indices[:, self.loops.index(atom)]
-        return low + int(outer.min(initial=0)), high + int(outer.max(initial=0))
-
-    def without(self, axis: int, rows: Any) -> Place:
-        """Return the place with one loop dropped, for some of the iterations."""
-        kept = [d for d in range(len(self.loops)) if d != axis]
-        return self._replace(
-            loops=tuple(self.loops[d] for d in kept), indices=self.indices[rows][:, kept]
-        )
 
 
 Spans: TypeAlias = tuple[tuple[str, int, int | None], ...]  # loops: first iteration, how many (all)
@@ -241,6 +140,7 @@ class Resolver:
         self.flat_inputs: set[str] = set()
         self.carried: list[Carried] = []
         self._filled: dict[tuple[Any, ...], int | str] = {}
+        self._starts: dict[str, Ints] = {}
         total = sum(len(leaf.positions) for leaf in leaves)
         self.leaf_of = np.empty(total, dtype=np.int64)
         self.turn_of = np.empty(total, dtype=np.int64)
@@ -337,7 +237,9 @@ class Resolver:
                 later = place.indices[:, axis] >= reach
                 if not later.any():
                     break
-                rest = place._replace(indices=place.indices[later])
+                rest = place._replace(
+                    indices=place.indices[later], positions=place.positions[later]
+                )
                 element = (
                     self._uniform(codes[later], strides, rest)
                     if (codes[later] >= 0).all()
@@ -348,6 +250,17 @@ class Resolver:
                         return element
                     return None
         return None
+
+    def precede(self, codes: Ints, loop: str, readers: Ints) -> bool:
+        """Whether values are made before a loop starts that reads them at some tape positions."""
+        made = codes >= 0
+        if not made.any():
+            return True
+        if loop not in self._starts:
+            self._starts[loop] = loop_starts(self.leaves, loop)
+        starts = self._starts[loop]
+        last = starts[np.searchsorted(starts, readers[made], side="right") - 1]
+        return bool((codes[made] >> SHIFT < last).all())
 
     def _reaches_back(self, element: Element, place: Place, axis: int, reach: int) -> bool:
         leaf, loop = element.leaf, place.loops[axis]
@@ -365,6 +278,8 @@ class Resolver:
             if not rows.any():
                 continue
             before = place.without(axis, rows)
+            if not self.precede(codes[rows], loop, before.positions):
+                return False
             source = self.resolve(codes[rows], strides, before)
             if source is None:
                 return False

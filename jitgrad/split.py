@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jitgrad.resolve import Ints, Leaf
+from jitgrad.leaf import Ints, Leaf
 from jitgrad.roll import Item, Repeat, instances
 
 MOST_PIECES = 6  # a loop that would be cut into more is written out

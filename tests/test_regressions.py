@@ -68,3 +68,23 @@ def test_an_inner_loop_that_is_empty_in_the_first_piece():
         return s
 
     assert agrees(f, np.tile(X, 3))
+
+
+def test_a_sum_that_starts_from_what_its_own_loop_makes():
+    """Rolling takes the statements before the loop for its first iteration's."""
+
+    def f(y, x):
+        s = y[-1]
+        for i in range(3):
+            t = x[i + 2]
+            for _ in range(1):
+                t += -x[i]
+            s = s - 0.08 * t
+        total = s / (1.5 + x[-2] * y[-1] * x[-2] * y[-1])
+        kept = []
+        for _ in range(6):
+            total = total + np.sqrt(1.0 + abs(s) * abs(s))
+            kept.append(0.5 * s * 0.5 * y[0] * s / (1.5 + x[-2] * y[-1] * x[-2] * y[-1]))
+        return abs(total) - 0.98 * s
+
+    assert agrees(f, np.array([1.309]), np.array([-0.335, -0.306, 1.313, 0.376, -0.806]))
