@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from jitgrad.masked import masked, needs_guard
 from jitgrad.ops import ARGUMENTS, OPS, rewrite
 from jitgrad.program import (
     Accumulate,
@@ -25,6 +26,7 @@ from jitgrad.program import (
     Program,
     Ref,
     bounds,
+    operands_of,
     storage,
     walk,
 )
@@ -66,6 +68,7 @@ class _Adjoint:
         self.wrt = tuple(wrt)
         self.buffers = dict(program.buffers)
         self.active = _active(program, wrt)
+        self.masked = masked(program, self.active)
         self.fresh = 0
         self.order = _free_order(program, wrt)
         for name in program.buffers:
@@ -155,6 +158,7 @@ class _Adjoint:
         g = self._bar(node.target)
         nodes: list[Node] = []
         if isinstance(node, Accumulate):
+            assert node.op == "add", "the derivative of an extreme flows through `attach`"
             self._receive(node.value, g, node.site, nodes)
             return nodes
         back = self._renaming(scope)
@@ -168,9 +172,13 @@ class _Adjoint:
             return target
 
         received: dict[Operand, Any] = {}
-        for operand, partial in zip(node.operands, OPS[node.op].partials, strict=True):
+        guarded = self._root(node.target.buffer) in self.masked
+        for argument, operand in enumerate(node.operands):
+            partial = OPS[node.op].partials[argument]
             if partial is not None and self._is_active(operand):
                 part = rewrite(partial, environment, apply)
+                if guarded and needs_guard(node.op, argument, node.operands):
+                    part = apply("where", (apply("eq", (g, 0.0)), 0.0, part))
                 earlier = received.get(operand)
                 received[operand] = part if earlier is None else apply("add", (earlier, part))
         for operand, part in received.items():
@@ -234,8 +242,7 @@ def _refs(block: Block, scope: tuple[str, ...]) -> Any:
         if isinstance(node, Loop):
             yield from _refs(node.body, (*scope, node.index))
             continue
-        operands = node.operands if isinstance(node, Assign) else (node.value,)
-        for ref in (node.target, *operands):
+        for ref in (node.target, *operands_of(node)):
             if isinstance(ref, Ref):
                 yield scope, ref
 
@@ -284,7 +291,7 @@ def _active(program: Program, wrt: Sequence[str]) -> set[str]:
 
     edges: list[tuple[str, str]] = []
     for node in walk(program.body):
-        if isinstance(node, Accumulate) and isinstance(node.value, Ref):
+        if isinstance(node, Accumulate) and node.op == "add" and isinstance(node.value, Ref):
             edges.append((root(node.value.buffer), root(node.target.buffer)))
         elif isinstance(node, Assign):
             for operand, partial in zip(node.operands, OPS[node.op].partials, strict=True):

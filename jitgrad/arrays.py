@@ -19,7 +19,16 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from jitgrad.errors import ShapeError, UnsupportedError, user_location
-from jitgrad.graph import NUMPY, Function, Operand, assemble, elementwise, known, structural
+from jitgrad.graph import (
+    NUMPY,
+    SPECIAL,
+    Function,
+    Operand,
+    assemble,
+    elementwise,
+    known,
+    structural,
+)
 from jitgrad.ops import OPS
 from jitgrad.structure import full_axes
 from jitgrad.value import Value
@@ -91,77 +100,20 @@ for _name in [*OPERATORS, *RENAMED, *OPS]:
         NUMPY[_ufunc, "__call__"] = _meaning or _through_row(RENAMED.get(_name, _name))
 
 
-# --- reductions and products ----------------------------------------------------------------------
+def _xlogy(x: Array, y: Array) -> Any:
+    return where(elementwise("eq", x, 0.0), 0.0, as_value(x) * elementwise("log", y))
 
 
-def total(a: Array, axis: Any = None, *, keepdims: bool = False) -> Any:
-    """np.sum."""
-    return as_value(a).sum(axis, keepdims)
-
-
-def reduce_add(a: Array, axis: Any = 0, *, keepdims: bool = False) -> Any:
-    """np.add.reduce."""
-    return as_value(a).sum(axis, keepdims)
-
-
-def mean(a: Array, axis: Any = None, *, keepdims: bool = False) -> Any:
-    """np.mean."""
-    return as_value(a).mean(axis, keepdims)
-
-
-def variance(a: Array, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
-    """np.var: the mean squared distance from the mean."""
-    a = as_value(a)
-    away = a - a.mean(axis, keepdims=True)
-    count = math.prod(a.shape[i] for i in full_axes(axis, a.ndim))
-    return (away * away).sum(axis, keepdims) / float(count - ddof)
-
-
-def deviation(a: Array, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
-    """np.std."""
-    return elementwise("sqrt", variance(a, axis, ddof=ddof, keepdims=keepdims))
-
-
-def norm(x: Array, ord: Any = None, axis: Any = None, *, keepdims: bool = False) -> Any:
-    """np.linalg.norm: the root of the sum of squares."""
-    x = as_value(x)
-    if ord not in (None, 2) or (ord == 2 and axis is None and x.ndim != 1):
-        raise UnsupportedError(f"{user_location()}: np.linalg.norm of a Value with ord={ord!r}.")
-    return elementwise("sqrt", (x * x).sum(axis, keepdims))
-
-
-def dot(a: Array, b: Array) -> Any:
-    """np.dot: for scalars the product, up to two dimensions the matrix product."""
-    a, b = as_value(a), as_value(b)
-    if not a.ndim or not b.ndim:
-        return a * b
-    if b.ndim > 2:
-        raise UnsupportedError(
-            f"{user_location()}: np.dot with an array of shape {b.shape}. Write a @ b or np.sum."
-        )
-    return a @ b
-
-
-def inner(a: Array, b: Array) -> Any:
-    """np.inner: products summed over the last axes."""
-    b = as_value(b)
-    return dot(a, b.T if b.ndim == 2 else b)
-
-
-def outer(a: Array, b: Array) -> Any:
-    """np.outer."""
-    return as_value(a).reshape(-1, 1) * as_value(b).reshape(1, -1)
-
-
-def vdot(a: Array, b: Array) -> Any:
-    """np.vdot."""
-    return as_value(a).ravel() @ as_value(b).ravel()
-
-
-def trace(a: Array, offset: int = 0) -> Any:
-    """np.trace of a matrix."""
-    return diagonal(a, offset).sum()
-
+SPECIAL.update(
+    {
+        "erf": _through_row("erf"),
+        "erfc": _through_row("erfc"),
+        "expit": _through_row("sigmoid"),
+        "logit": lambda p: elementwise("log", as_value(p) / (1.0 - as_value(p))),
+        "ndtr": lambda x: 0.5 * elementwise("erfc", as_value(x) * -math.sqrt(0.5)),
+        "xlogy": _xlogy,
+    }
+)
 
 # --- choosing -------------------------------------------------------------------------------------
 
@@ -367,7 +319,6 @@ def size(a: Array, axis: int | None = None) -> int:
     return as_value(a).size if axis is None else as_value(a).shape[axis]
 
 
-NUMPY[np.add, "reduce"] = reduce_add
 NUMPY.update(
     {
         np.append: append,
@@ -380,7 +331,6 @@ NUMPY.update(
         np.copy: lambda a: elementwise("copy", a),
         np.diagonal: diagonal,
         np.diff: diff,
-        np.dot: dot,
         np.empty_like: zeros_like,
         np.expand_dims: expand_dims,
         np.flip: flip,
@@ -388,13 +338,9 @@ NUMPY.update(
         np.flipud: lambda m: flip(m, 0),
         np.full_like: full_like,
         np.hstack: hstack,
-        np.inner: inner,
-        np.linalg.norm: norm,
-        np.mean: mean,
         np.moveaxis: moveaxis,
         np.ndim: lambda a: as_value(a).ndim,
         np.ones_like: ones_like,
-        np.outer: outer,
         np.ravel: ravel,
         np.repeat: _rearrange(np.repeat),
         np.reshape: reshape,
@@ -403,15 +349,10 @@ NUMPY.update(
         np.size: size,
         np.squeeze: squeeze,
         np.stack: stack,
-        np.std: deviation,
-        np.sum: total,
         np.swapaxes: swapaxes,
         np.take: _rearrange(np.take),
         np.tile: _rearrange(np.tile),
-        np.trace: trace,
         np.transpose: transpose,
-        np.var: variance,
-        np.vdot: vdot,
         np.vstack: vstack,
         np.where: where,
         np.zeros_like: zeros_like,

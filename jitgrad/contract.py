@@ -20,6 +20,7 @@ from jitgrad.program import (
     Loop,
     Node,
     Operand,
+    Product,
     Program,
     Ref,
     map_refs,
@@ -332,7 +333,9 @@ def merge_fills(program: Program) -> Program:
         pending: dict[Ref, int] = {}
         for at, node in enumerate(nodes):
             assert node is not None
-            first = pending.get(node.target) if isinstance(node, Accumulate) else None
+            first = None
+            if isinstance(node, Accumulate) and node.op == "add":
+                first = pending.get(node.target)
             if isinstance(node, Accumulate) and first is not None and not _reads_its_own(node):
                 del pending[node.target]
                 nodes[first] = None
@@ -351,7 +354,7 @@ def merge_fills(program: Program) -> Program:
 
 def _apart(node: Node, used: list[Use], ref: Ref) -> bool:
     """Whether these uses of a storage are surely of other elements than ``ref``."""
-    if isinstance(node, Loop) and used:
+    if isinstance(node, Loop | Product) and used:
         return False
     return all(use.ref.buffer == ref.buffer and differ(use.ref, ref) for use in used)
 

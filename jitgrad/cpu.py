@@ -27,7 +27,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 from numba.extending import is_jitted
 
-from jitgrad import cache
+from jitgrad import cache, vector_math
 
 SUM = "add_up"  # the helper `total + term`, whose additions may be done in any order
 
@@ -97,7 +97,8 @@ def flags(strict: bool) -> str:
     """Return the compiler flags as a text, to go into the digest of the kernel's name."""
     # Sorted: a set prints in another order in each process, and the kernel would get another name.
     allowed = [sorted(_fastmath(function, strict)) for function in (SUM, "")]
-    return f"nogil error_model=numpy fastmath={allowed}"
+    library = "" if strict else f" vector_math={vector_math.DIGEST}"
+    return f"nogil error_model=numpy fastmath={allowed}{library}"
 
 
 def types_of(*arguments: Any) -> tuple[Any, ...]:

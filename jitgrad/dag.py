@@ -31,7 +31,7 @@ class GraphNode(NamedTuple):
     number : int
         Its place on the tape.
     op : str
-        A row of the ops table, or "sum", "gather", "alloc" and "put" on arrays.
+        A row of the ops table, or "sum", "amax", "amin", "gather", "alloc" and "put" on arrays.
     operands : tuple of int, str or float
         The numbers of earlier nodes, elements of inputs by name, and constants.
     shape : tuple of int

@@ -17,8 +17,10 @@ from jitgrad.program import (
     Loop,
     Node,
     Operand,
+    Product,
     Program,
     Ref,
+    Statement,
     storage,
     substitute,
 )
@@ -34,11 +36,9 @@ class Definition(NamedTuple):
 Definitions: TypeAlias = dict[str, Definition]
 
 
-def written(
-    block: Block, loops: tuple[Loop, ...] = ()
-) -> list[tuple[Assign | Accumulate, tuple[Loop, ...]]]:
+def written(block: Block, loops: tuple[Loop, ...] = ()) -> list[tuple[Statement, tuple[Loop, ...]]]:
     """List the statements of a block with the loops around them."""
-    found: list[tuple[Assign | Accumulate, tuple[Loop, ...]]] = []
+    found: list[tuple[Statement, tuple[Loop, ...]]] = []
     for node in block:
         if isinstance(node, Loop):
             found.extend(written(node.body, (*loops, node)))
@@ -105,6 +105,8 @@ def map_operands(program: Program, change: Callable[[Operand], Operand]) -> Prog
             return node._replace(body=tuple(map(visit, node.body)))
         if isinstance(node, Accumulate):
             return node._replace(value=change(node.value))
+        if isinstance(node, Product):
+            return node  # it reads matrices, not numbers
         return node._replace(operands=tuple(map(change, node.operands)))
 
     return program._replace(body=tuple(map(visit, program.body)))

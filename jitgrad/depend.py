@@ -14,11 +14,12 @@ from typing import NamedTuple
 from jitgrad.program import (
     Accumulate,
     Affine,
-    Assign,
     Buffer,
     Loop,
     Node,
+    Product,
     Ref,
+    Statement,
     bounds,
     reads,
     storage,
@@ -41,6 +42,13 @@ def uses(node: Node, loops: tuple[Loop, ...] = ()) -> Iterator[Use]:
     if isinstance(node, Loop):
         for child in node.body:
             yield from uses(child, (*loops, node))
+        return
+    if isinstance(node, Product):
+        (i, rows), (j, columns), (k, terms) = node.loops
+        loops = (*loops, Loop(i, Affine(rows), ()), Loop(j, Affine(columns), ()))
+        within = (*loops, Loop(k, Affine(terms), ()))
+        yield from (Use(ref, "read", within) for ref in reads(node))
+        yield Use(node.target, "write", loops)
         return
     for ref in reads(node):
         yield Use(ref, "read", loops)
@@ -193,7 +201,7 @@ def touched(node: Node, buffers: Mapping[str, Buffer]) -> dict[str, list[Use]]:
     return found
 
 
-def writers(block: tuple[Node, ...], name: str) -> Iterator[Assign | Accumulate]:
+def writers(block: tuple[Node, ...], name: str) -> Iterator[Statement]:
     """Yield the statements that write a buffer."""
     for node in block:
         if isinstance(node, Loop):

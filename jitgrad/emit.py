@@ -26,25 +26,40 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeGuard
 
+from jitgrad import vector_math
 from jitgrad.expression import (
     SUM,
     TRUTHS,
+    WIDTH,
     Expression,
     Pending,
     Uses,
     build,
     call,
     constant,
+    docstring,
     functions,
+    hands_on,
     helper,
     imports,
     is_helper,
     nesting,
+    signature,
+    summary,
     table,
     without_sign,
 )
-from jitgrad.names import Names, depth, load_once, name_indices, natural_start, shift, written
-from jitgrad.ops import OPS
+from jitgrad.names import (
+    Names,
+    depth,
+    goes_along,
+    load_once,
+    name_indices,
+    natural_start,
+    shift,
+    written,
+)
+from jitgrad.ops import OPS, library_call
 from jitgrad.program import (
     Accumulate,
     Affine,
@@ -53,15 +68,16 @@ from jitgrad.program import (
     Buffer,
     Loop,
     Operand,
+    Product,
     Program,
     Ref,
+    Statement,
     gathered,
     reads,
     storage,
     walk,
 )
 
-WIDTH = 100  # no line is longer if that can be helped
 COMFORT = 88  # an expression that makes a line longer is split
 NESTING = 5  # and so is one that is deeper
 
@@ -109,13 +125,15 @@ def emit(
     -------
     Source
     """
-    ops = {node.op for node in _statements(program.body) if isinstance(node, Assign)}
-    printer = _Printer(program, {name, "where", *functions(ops)}, strict)
+    ops = {node.op for node in _statements(program.body) if not isinstance(node, Product)}
+    library = () if strict else vector_math.NAMES
+    printer = _Printer(program, {name, "where", *functions(ops, library)}, strict)
     kernel = printer.kernel(name, arguments)
     tables = "\n".join(printer.tables())
-    called = functions(printer.called)
-    helpers = [*filter(is_helper, called), *({SUM} & printer.called)]
-    top = [_docstring(header), imports(called, f"{tables}\n{kernel}"), tables]
+    called = functions(printer.called, library)
+    own = [op for op in called if is_helper(op) and op not in library]
+    helpers = [*own, *({SUM} & printer.called)]
+    top = [docstring(header), imports(called, f"{tables}\n{kernel}", library), tables]
     parts = ["\n\n".join(filter(None, top)), *map(helper, helpers), kernel]
     text = "\n\n\n".join(filter(None, parts)) + "\n"
     return Source(text, name, tuple(helpers), strict)
@@ -154,6 +172,7 @@ class _Printer:
         self.indent = "    "
         self.place: tuple[str, int] | None = None
         self.called: set[str] = set()
+        self.simd = False  # whether LLVM can make several iterations of this loop at once
 
     def _label(self, buffer: str, label: str) -> None:
         described = self.buffers[buffer]
@@ -179,8 +198,8 @@ class _Printer:
         result = Assign(Ref("the result"), "copy", (self.program.result,))
         _, text = self._fit(result, lambda value: f"return {ast.unparse(self._number(value))}")
         self._line(text)
-        head = _signature(name, parameters)
-        lines = [f'    """{_summary(outputs)}"""', *self._arrays(), *self.lines]
+        head = signature(name, parameters)
+        lines = [f'    """{summary(outputs)}"""', *self._arrays(), *self.lines]
         return "\n".join([head, *lines])
 
     def _arrays(self) -> list[str]:
@@ -231,6 +250,8 @@ class _Printer:
         for node in load_once(block, self.buffers, self.names.of):
             if isinstance(node, Loop):
                 self._loop(node)
+            elif isinstance(node, Product):
+                self._product(node)
             else:
                 self._statement(node, scope)
         if not block:
@@ -239,17 +260,44 @@ class _Printer:
     def _loop(self, loop: Loop) -> None:
         for name in sorted(written(loop.body, self.buffers)):
             self._flush_readers(name)
-        start = natural_start(loop)
+        start = natural_start(loop) if loop.limit is None else Affine()
         body = shift(loop, start)
         self._comment(next((node.site for node in _statements(body) if node.site >= 0), -1))
         self._line(f"for {loop.index} in {self._range(loop, start)}:")
-        outside = self.indent
+        outside = self.indent, self.simd
         self.indent += "    "
+        self.simd = not any(isinstance(node, Loop) for node in body) and not hands_on(body)
         self._block(body, self._scope(loop.index, body))
-        self.indent = outside
+        self.indent, self.simd = outside
+
+    def _product(self, node: Product) -> None:
+        """Print a call of BLAS: Numba passes on the transpose of a contiguous matrix as it is."""
+        (i, _), (j, _), _ = node.loops
+        target, left, right = node.target, node.left, node.right
+        if target.index[-2] != Affine.index(i):  # the transpose of the product
+            left, right = right, left
+            i, j = j, i
+        matrices = [self._matrix(left, -2, i), self._matrix(right, -1, j), self._matrix(target)]
+        self._flush_readers(self._root(node.target))
+        self._comment(node.site)
+        self._line(f"np.dot({', '.join(matrices)})")
+
+    def _matrix(self, ref: Ref, axis: int = 0, index: str = "") -> str:
+        """Name a matrix; transposed, unless ``index`` is what an axis is indexed by."""
+        name: ast.expr = ast.Name(self.names.of(ref.buffer))
+        outer = [self.names.position(place) for place in ref.index[:-2]]
+        if outer:
+            name = ast.Subscript(name, outer[0] if len(outer) == 1 else ast.Tuple(outer))
+        as_it_lies = not index or ref.index[axis] == Affine.index(index)
+        return ast.unparse(name) + ("" if as_it_lies else ".T")
 
     def _range(self, loop: Loop, start: Affine) -> str:
+        if loop.limit is not None:
+            limit = ast.unparse(self.names.position(loop.limit))
+            return f"range(min({loop.extent.constant}, {limit}))"
         low, high = start, loop.extent.plus(start)
+        if low == Affine() and not loop.backward and (array := goes_along(loop, self.buffers)):
+            return f"range({self.names.of(array[0])}.shape[{array[1]}])"
         ends = [low, high] if low != Affine() else [high]
         if loop.backward:
             ends = [high.plus(-1), low.plus(-1), Affine(-1)]
@@ -320,6 +368,9 @@ class _Printer:
             as_is = node.target.buffer in self.truths
             return f"{target} = {ast.unparse(value.node if as_is else self._number(value))}"
         term = self._number(value)
+        if node.op != "add":
+            self.called.add(node.op)
+            return f"{target} = {ast.unparse(call(node.op, ast.Name(target), term))}"
         if scope is not None and self._is_sum(node.target, scope):
             self.called.add(SUM)
             return f"{target} = {ast.unparse(call(SUM, ast.Name(target), term))}"
@@ -341,11 +392,18 @@ class _Printer:
         truths = 2 if comparable else TRUTHS.get(node.op, 0)
         nodes = [self._truth(operand) for operand in operands[:truths]]
         nodes += [self._number(operand) for operand in operands[truths:]]
-        self.called.add(node.op)
+        built = self._called(node.op, nodes)
         read = frozenset[str]().union(*(operand.reads for operand in operands))
-        return Expression(
-            build(node.op, nodes), nesting(node.op, operands), OPS[node.op].boolean, read
-        )
+        return Expression(built, nesting(node.op, operands), OPS[node.op].boolean, read)
+
+    def _called(self, op: str, nodes: list[ast.expr]) -> ast.expr:
+        """Build an op; one number at a time is left to the system's functions."""
+        library = library_call(op)
+        if op in vector_math.NAMES and library is not None and not self.simd and not self.strict:
+            module = "np" if library[0] == "numpy" else library[0]
+            return ast.Call(ast.Attribute(ast.Name(module), library[1]), nodes, [])
+        self.called.add(op)
+        return build(op, nodes)
 
     def _operand(self, operand: Operand) -> Expression:
         if not isinstance(operand, Ref):
@@ -385,30 +443,5 @@ class _Printer:
         self.lines.append(self.indent + text)
 
 
-def _statements(block: Block) -> Iterator[Assign | Accumulate]:
+def _statements(block: Block) -> Iterator[Statement]:
     return (node for node in walk(block) if not isinstance(node, Loop))
-
-
-# --- the module ----------------------------------------------------------------------------------
-
-
-def _signature(name: str, parameters: Sequence[str]) -> str:
-    line = f"def {name}({', '.join(parameters)}):"
-    if len(line) <= WIDTH:
-        return line
-    inside = ", ".join(parameters)
-    if len(inside) > WIDTH - 4:
-        inside = ",\n    ".join(parameters) + ","
-    return f"def {name}(\n    {inside}\n):"
-
-
-def _summary(outputs: Sequence[str]) -> str:
-    if not outputs:
-        return "Return the value."
-    line = f"Return the value; write {', '.join(outputs)}."
-    return line if len(line) <= WIDTH - 10 else "Return the value; write the last arguments."
-
-
-def _docstring(header: str) -> str:
-    escaped = header.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    return f'"""{escaped}"""' if header else ""

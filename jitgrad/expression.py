@@ -11,14 +11,15 @@ import itertools
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jitgrad.ops import ARGUMENTS, OPS, library_call, operator_node, parsed
-from jitgrad.program import Accumulate, Assign, Block, Loop, Operand, Ref, reads
+from jitgrad.program import Assign, Block, Loop, Operand, Ref, Statement, reads
 
+WIDTH = 100  # no line is longer if that can be helped
 SUM = "add_up"  # the helper that sums are made with
 LARGEST_POWER = 64  # Numba multiplies out whole powers written as int literals
 TRUTHS = {"where": 1, "logical_and": 2, "logical_or": 2, "logical_not": 1}
@@ -56,7 +57,7 @@ def constant(value: float) -> ast.expr:
 def build(op: str, nodes: list[ast.expr]) -> ast.expr:
     """Build the expression of an op."""
     match op, nodes:
-        case "copy" | "detach", [x]:
+        case "copy" | "detach" | "attach", [x, *_]:
             return x
         case "logical_and" | "logical_or", [x, y]:
             return ast.BinOp(x, ast.BitAnd() if op == "logical_and" else ast.BitOr(), y)
@@ -123,7 +124,7 @@ def _whole(exponent: ast.expr) -> ast.expr:
 
 def nesting(op: str, operands: Sequence[Expression]) -> int:
     """Count levels; a chain of sums or of products is one."""
-    if op in ("copy", "detach"):
+    if op in ("copy", "detach", "attach"):
         return operands[0].nesting
     levels = [operand.nesting + 1 for operand in operands]
     match operands[0].node, op:
@@ -171,7 +172,7 @@ class Uses:
 
     def __init__(self, body: Block, result: Operand) -> None:
         self.reads: dict[str, list[Use]] = {}
-        self.writes: dict[str, list[tuple[Use, Assign | Accumulate]]] = {}
+        self.writes: dict[str, list[tuple[Use, Statement]]] = {}
         self._blocks = itertools.count()
         self._order = itertools.count()
         self._scan(body)
@@ -186,7 +187,7 @@ class Uses:
             else:
                 self._add(node, Use(block, next(self._order)))
 
-    def _add(self, node: Assign | Accumulate, use: Use) -> None:
+    def _add(self, node: Statement, use: Use) -> None:
         self.writes.setdefault(node.target.buffer, []).append((use, node))
         for ref in reads(node):
             self.reads.setdefault(ref.buffer, []).append(use)
@@ -229,6 +230,23 @@ class Uses:
                 yield name, writes[0][1]
 
 
+def hands_on(body: Block) -> bool:
+    """Whether an iteration reads what the one before it made: a local, or another element."""
+    made = {node.target.buffer for node in body if isinstance(node, Assign)}
+    targets = {node.target for node in body if not isinstance(node, Loop)}
+    done: set[str] = set()
+    for node in body:
+        if isinstance(node, Loop):
+            continue
+        for ref in reads(node):
+            early = not ref.index and ref.buffer in made and ref.buffer not in done
+            other = ref.index and ref not in targets and ref.buffer in {t.buffer for t in targets}
+            if early or other:
+                return True
+        done.add(node.target.buffer)
+    return False
+
+
 # --- the functions that a kernel calls -----------------------------------------------------------
 
 
@@ -243,14 +261,17 @@ def is_helper(op: str) -> bool:
     return is_function(op) and library_call(op) is None and op != "abs"
 
 
-def functions(ops: Iterable[str]) -> list[str]:
-    """Return the ops that are functions and what these call, each after those that it calls."""
+def functions(ops: Iterable[str], library: Collection[str] = ()) -> list[str]:
+    """Return the ops that are functions and what these call, each after those that it calls.
+
+    What the functions of ``library`` call is left out.
+    """
     found: dict[str, None] = {}
 
     def visit(op: str) -> None:
         if op in OPS and op not in found and is_function(op):
             for node in ast.walk(parsed(OPS[op].expression)):
-                if isinstance(node, ast.Name) and node.id != op:
+                if isinstance(node, ast.Name) and node.id != op and op not in library:
                     visit(node.id)
             found[op] = None
 
@@ -259,19 +280,26 @@ def functions(ops: Iterable[str]) -> list[str]:
     return list(found)
 
 
-def imports(called: list[str], body: str) -> str:
-    """Return the import statements for the library functions among some ops, and for a text."""
+def imports(called: list[str], body: str, library: Collection[str] = ()) -> str:
+    """Return the import statements for the library functions among some ops, and for a text.
+
+    Those of ``library`` come from `vector_math`.
+    """
     modules: dict[str, set[str]] = {"math": set(), "numpy": set()}
-    for module, function in filter(None, map(library_call, called)):
+    for module, function in filter(None, map(library_call, set(called) - {*library})):
         modules[module].add(function)
+    vectors = sorted({*called} & {*library})
     lines = {
         module: f"from {module} import {', '.join(sorted(names))}"
         for module, names in modules.items()
         if names
     }
+    if re.search(r"\bmath\.", body):
+        lines["math"] = "\n".join(filter(None, ["import math", lines.get("math", "")]))
     ours = ["import numpy as np"] if re.search(r"\bnp\.", body) else []
     ours += [lines["numpy"]] if "numpy" in lines else []
-    return "\n\n".join(filter(None, [lines.get("math", ""), "\n".join(ours)]))
+    made = f"from jitgrad.vector_math import {', '.join(vectors)}" if vectors else ""
+    return "\n\n".join(filter(None, [lines.get("math", ""), "\n".join(ours), made]))
 
 
 def helper(name: str) -> str:
@@ -281,3 +309,31 @@ def helper(name: str) -> str:
     row = OPS[name]
     arguments = ", ".join(ARGUMENTS[: row.arity])
     return f"def {name}({arguments}):\n    return {ast.unparse(parsed(row.expression))}"
+
+
+# --- the module ----------------------------------------------------------------------------------
+
+
+def signature(name: str, parameters: Sequence[str]) -> str:
+    """Return the line or lines of a function's head."""
+    line = f"def {name}({', '.join(parameters)}):"
+    if len(line) <= WIDTH:
+        return line
+    inside = ", ".join(parameters)
+    if len(inside) > WIDTH - 4:
+        inside = ",\n    ".join(parameters) + ","
+    return f"def {name}(\n    {inside}\n):"
+
+
+def summary(outputs: Sequence[str]) -> str:
+    """Return what a kernel's docstring says."""
+    if not outputs:
+        return "Return the value."
+    line = f"Return the value; write {', '.join(outputs)}."
+    return line if len(line) <= WIDTH - 10 else "Return the value; write the last arguments."
+
+
+def docstring(header: str) -> str:
+    """Return a module's docstring."""
+    escaped = header.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return f'"""{escaped}"""' if header else ""

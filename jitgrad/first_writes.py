@@ -16,6 +16,7 @@ from jitgrad.program import (
     Node,
     Program,
     Ref,
+    Statement,
     reads,
     storage,
 )
@@ -24,7 +25,7 @@ from jitgrad.program import (
 def first_writes(program: Program) -> Program:
     """Turn "fill with zero, then add once to each element" into one assignment."""
     statements = written(program.body)
-    by_buffer: dict[str, list[tuple[Assign | Accumulate, tuple[Loop, ...]]]] = {}
+    by_buffer: dict[str, list[tuple[Statement, tuple[Loop, ...]]]] = {}
     for node, loops in statements:
         by_buffer.setdefault(storage(program.buffers, node.target.buffer)[0], []).append(
             (node, loops)
@@ -35,7 +36,7 @@ def first_writes(program: Program) -> Program:
         if len(found) != 2 or not _is_fill(found[0][0]):
             continue
         added, loops = found[1]
-        if not isinstance(added, Accumulate) or added.target.buffer != name:
+        if not isinstance(added, Accumulate) or added.op != "add" or added.target.buffer != name:
             continue
         if _covers(program, name, added, loops, regions.get(name, [])):
             single.add(name)
@@ -55,12 +56,12 @@ def first_writes(program: Program) -> Program:
     return program._replace(body=visit(program.body)) if single else program
 
 
-def _is_fill(node: Assign | Accumulate) -> bool:
+def _is_fill(node: Statement) -> bool:
     return isinstance(node, Assign) and node.op == "copy" and node.operands == (0.0,)
 
 
 def _read_regions(
-    program: Program, statements: list[tuple[Assign | Accumulate, tuple[Loop, ...]]]
+    program: Program, statements: list[tuple[Statement, tuple[Loop, ...]]]
 ) -> dict[str, list[tuple[Ref, tuple[Loop, ...]]]]:
     found: dict[str, list[tuple[Ref, tuple[Loop, ...]]]] = {}
     for node, loops in statements:

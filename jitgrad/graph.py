@@ -14,9 +14,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-import math
 import numbers
-import operator
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
@@ -25,13 +23,12 @@ import numpy as np
 
 from jitgrad.errors import (
     ArgumentError,
-    NotScalarError,
     ShapeError,
     UnsupportedError,
     user_location,
 )
-from jitgrad.ops import OPS, ieee, scalar_partials
-from jitgrad.structure import PRIMITIVES, plain, unbroadcast
+from jitgrad.ops import OPS
+from jitgrad.structure import PRIMITIVES, plain
 
 Operand: TypeAlias = Any  # a Value, a number or an array
 Function: TypeAlias = Callable[..., Any]
@@ -40,6 +37,7 @@ AnyNode = TypeVar("AnyNode", bound="Node")
 LABELS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "mod": "%", "pow": "**", "relu": "ReLU"}
 NUMBERS = (int, float, np.floating, np.integer, np.bool_)
 NUMPY: dict[Any, Function] = {}  # arrays.py fills in: (ufunc, method) or function -> its meaning
+SPECIAL: dict[str, Function] = {}  # and: name of one of scipy.special's ufuncs -> its meaning
 _serials = itertools.count()
 
 
@@ -316,93 +314,13 @@ def refuse(value: Node, what: str) -> None:
         active.tape.refuse(value, what)
 
 
-# --- backward ------------------------------------------------------------------------------------
-
-
-def seed(value: Node, gradient: Any) -> Any:
-    """Return the cotangent that ``backward()`` starts from."""
-    where, shape = user_location(), value.shape
-    if gradient is None and math.prod(shape) != 1:
-        raise NotScalarError(
-            f"{where}: backward() on an array of shape {shape}. Call it on one number, such as "
-            ".sum() or .mean(), or give the cotangent: backward(gradient)."
-        )
-    if gradient is None:
-        return np.ones(shape) if shape else 1
-    gradient = number_of(gradient)
-    if np.shape(gradient) != shape:
-        given = np.shape(gradient)
-        raise ShapeError(f"{where}: a gradient of shape {given} for a Value of shape {shape}.")
-    return plain(np.array(gradient, dtype=float))
-
-
-def latest_first(root: Node) -> list[Node]:
-    """Return all that ``root`` was made from, each after everything made from it.
-
-    Operands are older than results, so the order of creation will do.
-    """
-    found, waiting = {root}, [root]
-    while waiting:
-        for operand in waiting.pop()._operands:
-            if isinstance(operand, Node) and operand.requires_grad and operand not in found:
-                found.add(operand)
-                waiting.append(operand)
-    return sorted(found, key=operator.attrgetter("_serial"), reverse=True)
-
-
-def push(node: Node) -> None:
-    """Add what each operand of a node receives to its gradient."""
-    rule = node._rule
-    if type(rule) is str and not isinstance(node._data, np.ndarray):
-        _push_scalars(node, rule)
-    elif isinstance(rule, Gradients):
-        for operand, part in zip(node._operands, rule.parts, strict=True):
-            operand._grad = operand._grad + node._grad * part
-    elif callable(rule):
-        rule()
-    elif rule is not None:
-        _push_arrays(node, rule)
-
-
-def _push_scalars(node: Node, rule: str) -> None:
-    g, out, operands = node._grad, plain(node._data), node._operands
-    values = [
-        plain(operand._data) if isinstance(operand, Node) else operand for operand in operands
-    ]
-    for operand, partial in zip(operands, scalar_partials(rule), strict=True):
-        if partial is not None and isinstance(operand, Node) and operand.requires_grad:
-            try:
-                operand._grad += partial(g, out, *values)
-            except ArithmeticError:
-                operand._grad += ieee(partial, g, out, *values)
-
-
-def _push_arrays(node: Node, rule: Any) -> None:
-    values = [number_of(operand) for operand in node._operands]
-    shape = np.shape(node._data)
-    g = node._grad if np.shape(node._grad) == shape else np.broadcast_to(node._grad, shape)
-    for position, operand in enumerate(node._operands):
-        if isinstance(operand, Node) and operand.requires_grad:
-            operand._grad = operand._grad + _pull(node, rule, position, g, values)
-
-
-def _pull(node: Node, rule: Any, position: int, g: Any, values: list[Any]) -> Any:
-    if not isinstance(rule, str):
-        primitive, parameters = rule
-        return plain(PRIMITIVES[primitive].pull(position, g, values, *parameters))
-    if OPS[rule].partials[position] is None:
-        return 0
-    received = OPS[rule].pull(position, g, node._data, *values)
-    return plain(unbroadcast(received, np.shape(values[position])))
-
-
 # --- NumPy's protocols ---------------------------------------------------------------------------
 
 
 def apply_numpy(key: Any, name: str, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """Call what arrays.py says a NumPy function means; refuse what it does not say."""
     given = {k: v for k, v in keywords.items() if k == "axis" or not _left_out(v)}
-    meaning = NUMPY.get(key)
+    meaning = NUMPY.get(key) or SPECIAL.get(name)
     if meaning is not None and _takes(meaning, inputs, given):
         return meaning(*inputs, **given)
     if "out" in given:

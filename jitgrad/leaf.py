@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from jitgrad.tape import Symbol
+from jitgrad.tape import REDUCTIONS, Symbol
 from jitgrad.traced import Shape
 
 Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
@@ -67,7 +67,7 @@ class Leaf:
     @property
     def result_dims(self) -> Shape:
         """The shape of what one iteration makes."""
-        if self.symbol.op == "sum":
+        if self.symbol.op in REDUCTIONS:
             return tuple(n for d, n in enumerate(self.symbol.shape) if d not in self.symbol.axes)
         return self.symbol.shape
 

@@ -34,7 +34,7 @@ from jitgrad.program import (
 from jitgrad.resolve import Carried, Element, Fitted, Resolver
 from jitgrad.roll import CONST, NONE, Instances, Item, Repeat, Statement, instances, roll
 from jitgrad.split import Misfit, MisfitError, kinds_of, split
-from jitgrad.tape import Input, Symbol, Tape
+from jitgrad.tape import REDUCTIONS, Input, Symbol, Tape
 from jitgrad.traced import CONSTANT, NOTHING, SHIFT, Shape, Traced, contiguous
 
 
@@ -243,7 +243,7 @@ class _Lowering:
         kept = [
             d
             for d in range(len(leaf.inner))
-            if leaf.symbol.op != "sum" or d not in leaf.symbol.axes
+            if leaf.symbol.op not in REDUCTIONS or d not in leaf.symbol.axes
         ]
         return Ref(f"v{leaf.owner.number}", (*outer, *(Affine.index(leaf.inner[d]) for d in kept)))
 
@@ -279,12 +279,13 @@ class _Lowering:
         if op == "alloc":
             return []
         every = list(zip(leaf.inner, leaf.symbol.shape, strict=True))
-        if op == "sum":
+        if op in REDUCTIONS:
+            step_op, start = REDUCTIONS[op]
             kept = [pair for d, pair in enumerate(every) if d not in leaf.symbol.axes]
             added = [pair for d, pair in enumerate(every) if d in leaf.symbol.axes]
-            step = nest(added, Accumulate(target, self._operand(self.fitted[leaf.number, 0]), site))
-            zero = Assign(target, "copy", (0.0,), site)
-            return [nest(kept, zero, step)]
+            value = self._operand(self.fitted[leaf.number, 0])
+            step = nest(added, Accumulate(target, value, site, step_op))
+            return [nest(kept, Assign(target, "copy", (start,), site), step)]
         if leaf.reduced is not None:
             return [nest(every, *self._add(leaf, target, site))]
         if op == "gather":

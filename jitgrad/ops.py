@@ -136,8 +136,8 @@ _ROWS = (
         "logaddexp",
         f"where(x == y, x + {LN2}, maximum(x, y) + log1p(exp(-abs(x - y))))",
         (
-            "where(x == y, 0.5 * g, g * exp(x - out))",
-            "where(x == y, 0.5 * g, g * exp(y - out))",
+            "where(x == y, 0.5 * g, g * sigmoid(x - y))",
+            "where(x == y, 0.5 * g, g * sigmoid(y - x))",
         ),
         (WIDE, WIDE),
     ),
@@ -146,6 +146,7 @@ _ROWS = (
     _unary("reciprocal", "g * -(out * out)", POSITIVE, expression="1.0 / x"),
     _unary("square", "g * (2.0 * x)", expression="x * x"),
     _unary("detach", None, expression="x"),
+    Op("attach", "x", (None, "g"), (WIDE, WIDE)),  # the value of x with the derivative of y
     _unary("exp", "g * out"),
     _unary("exp2", f"g * out * {LN2}"),
     _unary("expm1", "g * (out + 1.0)"),

@@ -16,6 +16,7 @@ from __future__ import annotations
 import copy
 import dis
 import functools
+import math
 import types
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ from jitgrad.value import Value
 
 ABSENT = type("Absent", (), {"__repr__": lambda _: "<absent>"})()
 _CONTAINERS = (list, tuple, dict, deque)
+_CONSTANTS = (math.pi, math.e, math.tau, math.inf, math.nan, np.pi, np.e, np.inf, np.nan)
 
 
 class Wrapper:
@@ -127,6 +129,8 @@ def holds_data(thing: Any) -> bool:
     """Whether what a function names is a number, an array or a container, which may hold such."""
     if isinstance(thing, np.ndarray):
         return is_plain(thing)
+    if any(thing is constant for constant in _CONSTANTS):
+        return False
     return isinstance(thing, (float, int, np.number, *_CONTAINERS))
 
 

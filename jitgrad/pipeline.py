@@ -14,9 +14,11 @@ from jitgrad.contract import contract
 from jitgrad.fuse import fuse, sink_fills
 from jitgrad.hoist import hoist
 from jitgrad.invariant import lift_invariants
+from jitgrad.products import products
 from jitgrad.program import Program
 from jitgrad.rematerialise import rematerialise
 from jitgrad.simplify import plain, simplify
+from jitgrad.strip import strip
 from jitgrad.sums import gather_sums
 from jitgrad.unroll import unroll
 
@@ -27,6 +29,7 @@ PASSES: tuple[Pass, ...] = (
     simplify,
     lift_invariants,
     unroll,
+    products,
     simplify,
     fuse,
     rematerialise,
@@ -34,6 +37,7 @@ PASSES: tuple[Pass, ...] = (
     fuse,
     sink_fills,
     fuse,
+    strip,
     contract,
     gather_sums,
     hoist,

@@ -1,4 +1,4 @@
-"""Programs: nodes, builder, verifier, printer, reference interpreter.
+"""Programs: nodes, walking them, printing them.
 
 A Program is an immutable tree of loop nests of scalar statements over named buffers. Everything
 meets here: rolled scalar code and array code are lowered to it, the adjoint and the clean-up passes
@@ -15,19 +15,21 @@ on, with a shape of its own: reshapes and the parts of a packed vector are views
 ...     (Assign(Ref("s", ()), "copy", (0.0,)), Loop("i", Affine(3), (body,))),
 ...     Ref("s", ()),
 ... )
->>> run(program, {"x": [1.0, 2.0, 4.0]}).value
-7.0
+>>> print(program)
+x: input f8 3
+s: temporary f8 scalar
+s = copy(0.0)
+for i in range(3):
+    s += x[i]
+return s
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-
-from jitgrad.ops import OPS
 
 
 class Affine(NamedTuple):
@@ -116,23 +118,51 @@ class Assign(NamedTuple):
 
 
 class Accumulate(NamedTuple):
-    """``target += value``."""
+    """``target = op(target, value)``, where the order of the values does not matter: ``+=``."""
 
     target: Ref
     value: Operand
     site: int = -1
+    op: str = "add"
+
+
+class Product(NamedTuple):
+    """``target[i, j] = sum over k of left[i, k] * right[k, j]``: a matrix product, made by BLAS.
+
+    ``loops`` holds the indices i, j and k with their extents. Each matrix is all of its buffer's
+    last two dimensions, as it lies or transposed.
+    """
+
+    target: Ref
+    left: Ref
+    right: Ref
+    loops: tuple[tuple[str, int], ...]
+    site: int = -1
+
+    def nest(self) -> Loop:
+        """Return the loops that compute the same."""
+        (i, rows), (j, columns), (k, terms) = self.loops
+        factor = Ref(f"{self.target.buffer}_term")
+        step = (Assign(factor, "mul", (self.left, self.right)), Accumulate(self.target, factor))
+        body = (Assign(self.target, "copy", (0.0,)), Loop(k, Affine(terms), step))
+        return Loop(i, Affine(rows), (Loop(j, Affine(columns), body),))
 
 
 class Loop(NamedTuple):
-    """``body`` for each ``index`` in ``range(extent)``, from the last to the first if backward."""
+    """``body`` for each ``index`` in ``range(extent)``, from the last to the first if backward.
+
+    A ``limit``, in terms of the loops around, cuts the extent: the last strip of rows is shorter.
+    """
 
     index: str  # type: ignore[assignment]
     extent: Affine
     body: tuple[Any, ...]
     backward: bool = False
+    limit: Affine | None = None
 
 
-Node: TypeAlias = Assign | Accumulate | Loop
+Statement: TypeAlias = Assign | Accumulate | Product
+Node: TypeAlias = Statement | Loop
 Block: TypeAlias = tuple[Node, ...]
 
 
@@ -214,10 +244,16 @@ def walk(block: Iterable[Node]) -> Iterator[Node]:
             yield from walk(node.body)
 
 
-def reads(node: Assign | Accumulate) -> Iterator[Ref]:
+def operands_of(node: Statement) -> tuple[Operand, ...]:
+    """Return what a statement reads as numbers, the accumulated element excepted."""
+    if isinstance(node, Assign):
+        return node.operands
+    return (node.value,) if isinstance(node, Accumulate) else (node.left, node.right)
+
+
+def reads(node: Statement) -> Iterator[Ref]:
     """Yield the elements that a statement reads, the accumulated one excepted."""
-    operands = node.operands if isinstance(node, Assign) else (node.value,)
-    for operand in operands:
+    for operand in operands_of(node):
         if isinstance(operand, Ref):
             yield operand
             yield from gathered(operand)
@@ -245,6 +281,10 @@ def map_refs(node: Node, change: Callable[[Ref], Ref]) -> Node:
         )
     if isinstance(node, Accumulate):
         return node._replace(target=change(node.target), value=operand(node.value))
+    if isinstance(node, Product):
+        return node._replace(
+            target=change(node.target), left=change(node.left), right=change(node.right)
+        )
     return node._replace(body=tuple(map_refs(child, change) for child in node.body))
 
 
@@ -252,7 +292,8 @@ def substitute(node: Node, values: Mapping[str, Affine]) -> Node:
     """Replace loop indices by affine expressions throughout a node."""
     if isinstance(node, Loop):
         body = tuple(substitute(child, values) for child in node.body)
-        return node._replace(extent=node.extent.substitute(values), body=body)
+        limit = None if node.limit is None else node.limit.substitute(values)
+        return node._replace(extent=node.extent.substitute(values), body=body, limit=limit)
     return map_refs(node, lambda ref: ref.substitute(values))
 
 
@@ -293,66 +334,23 @@ def show(block: Iterable[Node], indent: str = "") -> list[str]:
     for node in block:
         if isinstance(node, Loop):
             order = "reversed " if node.backward else ""
-            lines.append(f"{indent}for {node.index} in {order}range({show_affine(node.extent)}):")
+            extent = show_affine(node.extent)
+            extent += "" if node.limit is None else f" at most {show_affine(node.limit)}"
+            lines.append(f"{indent}for {node.index} in {order}range({extent}):")
             lines.extend(show(node.body, indent + "    "))
+        elif isinstance(node, Product):
+            left, right = show_operand(node.left), show_operand(node.right)
+            lines.append(f"{indent}{show_operand(node.target)} = product({left}, {right})")
         elif isinstance(node, Accumulate):
-            lines.append(f"{indent}{show_operand(node.target)} += {show_operand(node.value)}")
+            sign = "+" if node.op == "add" else node.op
+            lines.append(f"{indent}{show_operand(node.target)} {sign}= {show_operand(node.value)}")
         else:
             operands = ", ".join(map(show_operand, node.operands))
             lines.append(f"{indent}{show_operand(node.target)} = {node.op}({operands})")
     return lines
 
 
-# --- verifying -----------------------------------------------------------------------------------
-
-
-def verify(program: Program) -> Program:
-    """Check that a Program is well formed and return it.
-
-    Raises
-    ------
-    AssertionError
-        When a buffer is unknown, a position has the wrong number of dimensions or may leave the
-        buffer, an index is used outside its loop or bound twice, or an input is written.
-    """
-    operand = program.result
-    _verify_block(program, program.body, {})
-    if isinstance(operand, Ref):
-        _verify_ref(program, operand, {})
-    return program
-
-
-def _verify_block(program: Program, block: Block, ranges: dict[str, tuple[int, int]]) -> None:
-    for node in block:
-        if isinstance(node, Loop):
-            assert node.index not in ranges, f"{node.index} is bound twice"
-            _, high = bounds(node.extent, ranges)
-            inner = {**ranges, node.index: (0, max(high - 1, 0))}
-            if high > 0:
-                _verify_block(program, node.body, inner)
-            continue
-        kind = program.buffers[storage(program.buffers, node.target.buffer)[0]].kind
-        assert kind in ("output", "temporary"), f"{node.target.buffer} is an {kind} and is written"
-        if isinstance(node, Assign):
-            assert node.op in OPS and len(node.operands) == OPS[node.op].arity, node.op
-        for ref in (node.target, *reads(node)):
-            _verify_ref(program, ref, ranges)
-
-
-def _verify_ref(program: Program, ref: Ref, ranges: dict[str, tuple[int, int]]) -> None:
-    shape = program.buffers[ref.buffer].shape
-    assert len(shape) == len(ref.index), f"{show_operand(ref)} has not the dimensions of {shape}"
-    for position, extent in zip(ref.index, shape, strict=True):
-        assert position.indices() <= set(ranges), f"{show_operand(ref)} uses an unbound index"
-        low, high = bounds(position, ranges)
-        dense = len(position.terms) <= 1 and not position.gathers()
-        assert not dense or (low >= 0 and high < extent) or _triangular(position, ranges), (
-            f"{show_operand(ref)} leaves {shape}"
-        )
-
-
-def _triangular(position: Affine, ranges: Mapping[str, tuple[int, int]]) -> bool:
-    return len(position.indices()) > 0 and len(ranges) > 1
+# --- intervals -----------------------------------------------------------------------------------
 
 
 def bounds(position: Affine, ranges: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
@@ -363,78 +361,3 @@ def bounds(position: Affine, ranges: Mapping[str, tuple[int, int]]) -> tuple[int
         low += min(c * first, c * last)
         high += max(c * first, c * last)
     return low, high
-
-
-# --- running -------------------------------------------------------------------------------------
-
-
-class Outcome(NamedTuple):
-    """What a run of a Program leaves: its result and every buffer."""
-
-    value: float
-    buffers: dict[str, np.ndarray[Any, Any]]
-
-
-def run(program: Program, inputs: Mapping[str, Any]) -> Outcome:
-    """Execute a Program in plain Python: the definition of what each node means.
-
-    Parameters
-    ----------
-    program : Program
-    inputs : mapping of str to array_like
-        The data of each input buffer.
-
-    Returns
-    -------
-    Outcome
-        The result and the final contents of each buffer.
-    """
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    for name, buffer in program.buffers.items():
-        if buffer.views is not None:
-            size = math.prod(buffer.shape)
-            flat = arrays[buffer.views].reshape(-1)
-            arrays[name] = flat[buffer.offset : buffer.offset + size].reshape(buffer.shape)
-        elif buffer.kind == "input":
-            arrays[name] = np.array(inputs[name], dtype=buffer.dtype).reshape(buffer.shape)
-        elif buffer.kind == "table":
-            arrays[name] = program.tables[name]
-        else:
-            arrays[name] = np.full(buffer.shape, np.nan)
-    with np.errstate(all="ignore"):
-        _run_block(program.body, arrays, {})
-        return Outcome(_load(program.result, arrays, {}), arrays)
-
-
-def _run_block(block: Block, arrays: dict[str, Any], at: dict[str, int]) -> None:
-    for node in block:
-        if isinstance(node, Loop):
-            steps = range(_position(node.extent, arrays, at))
-            for step in reversed(steps) if node.backward else steps:
-                _run_block(node.body, arrays, {**at, node.index: step})
-        elif isinstance(node, Accumulate):
-            place = _place(node.target, arrays, at)
-            arrays[node.target.buffer][place] += _load(node.value, arrays, at)
-        else:
-            values = [_load(operand, arrays, at) for operand in node.operands]
-            result = float(OPS[node.op].evaluate(*map(np.float64, values)))
-            arrays[node.target.buffer][_place(node.target, arrays, at)] = result
-
-
-def _load(operand: Operand, arrays: dict[str, Any], at: dict[str, int]) -> float:
-    if not isinstance(operand, Ref):
-        return float(operand)
-    return float(arrays[operand.buffer][_place(operand, arrays, at)])
-
-
-def _place(ref: Ref, arrays: dict[str, Any], at: dict[str, int]) -> tuple[int, ...]:
-    place = tuple(_position(position, arrays, at) for position in ref.index)
-    assert all(step >= 0 for step in place), f"{show_operand(ref)} at {place}"
-    return place
-
-
-def _position(position: Affine, arrays: dict[str, Any], at: dict[str, int]) -> int:
-    total = position.constant
-    for atom, c in position.terms:
-        total += c * (int(_load(atom, arrays, at)) if isinstance(atom, Ref) else at[atom])
-    return total

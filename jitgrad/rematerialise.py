@@ -73,6 +73,8 @@ class _Remaking:
             return False
         if definition.loops[0].index == self.loops[0].index:
             return False
+        if self.loops[0].index not in ref.indices():  # it would be made again and again
+            return False
         return self._cost(ref.buffer) is not None
 
     def _cost(self, name: str) -> frozenset[str] | None:

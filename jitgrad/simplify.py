@@ -15,7 +15,6 @@ from jitgrad.define import definitions, instance, map_operands, written
 from jitgrad.first_writes import first_writes
 from jitgrad.ops import OPS
 from jitgrad.program import (
-    Accumulate,
     Affine,
     Assign,
     Block,
@@ -26,6 +25,7 @@ from jitgrad.program import (
     Program,
     Ref,
     map_refs,
+    operands_of,
     reads,
     storage,
     substitute,
@@ -67,8 +67,8 @@ def plain(program: Program) -> Program:
     def visit(node: Node) -> Node:
         if isinstance(node, Loop):
             return node._replace(body=tuple(map(visit, node.body)))
-        if isinstance(node, Assign) and node.op == "detach":
-            return node._replace(op="copy")
+        if isinstance(node, Assign) and node.op in ("detach", "attach"):
+            return node._replace(op="copy", operands=node.operands[:1])
         if isinstance(node, Assign) and node.op == "reciprocal":
             return node._replace(op="div", operands=(1.0, *node.operands))
         if isinstance(node, Assign) and node.op == "square":
@@ -158,9 +158,8 @@ def idle(program: Program) -> Program:
 
     differentiable: set[str] = set()
     for node, _ in written(program.body):
-        operands = node.operands if isinstance(node, Assign) else (node.value,)
-        partials = OPS[node.op].partials if isinstance(node, Assign) else ("g",)
-        pairs = zip(operands, partials, strict=True)
+        partials = OPS[node.op].partials if isinstance(node, Assign) else ("g", "g")
+        pairs = zip(operands_of(node), partials, strict=False)
         differentiable |= {root(x) for x, g in pairs if isinstance(x, Ref) and g is not None}
     if isinstance(program.result, Ref):
         differentiable.add(root(program.result))
@@ -220,7 +219,7 @@ def algebra(program: Program) -> Program:
     def visit(node: Node) -> Node:
         if isinstance(node, Loop):
             return node._replace(body=tuple(map(visit, node.body)))
-        if isinstance(node, Accumulate) or node.op == "copy":
+        if not isinstance(node, Assign) or node.op == "copy":
             return node
         op, operands = rewritten(node.op, node.operands, made)
         return node._replace(op=op, operands=operands)
@@ -240,6 +239,8 @@ def rewritten(
         return "copy", (float(OPS[op].evaluate(*operands)),)
     if op == "where" and not isinstance(operands[0], Ref):
         return "copy", (operands[1] if operands[0] else operands[2],)
+    if op == "where" and operands[1:] == (1.0, 0.0) and _is_truth(operands[0], made):
+        return "copy", operands[:1]
     if op == "pow" and not isinstance(operands[1], Ref):
         return _power(operands[0], operands[1])
     negated = [_negation(x, made) for x in operands]
@@ -266,6 +267,11 @@ def rewritten(
         case "mul" | "div", _ if negated[0] is not None and negated[1] is not None:
             return op, (negated[0], negated[1])
     return op, operands
+
+
+def _is_truth(operand: Operand, made: Made) -> bool:
+    found = made(operand)
+    return found is not None and OPS[found[0]].boolean
 
 
 def _negation(operand: Operand, made: Made) -> Operand | None:

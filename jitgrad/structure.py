@@ -1,4 +1,4 @@
-"""What NumPy does to shapes, and back: the seven array primitives, each with its adjoint.
+"""What NumPy does to shapes, and back: the array primitives, each with its adjoint.
 
 Every NumPy function over Values is written with these and the ops table, so that these are all a
 trace ever has to know. They work on plain arrays; ``value.py`` records them.
@@ -109,6 +109,10 @@ PRIMITIVES: dict[str, Primitive] = {
     "sum": Primitive(
         lambda operands, axes, keepdims: np.sum(operands[0], axis=axes, keepdims=keepdims),
         _pull_sum,
+    ),
+    "extreme": Primitive(
+        lambda operands, name, axes: getattr(np, name)(operands[0], axis=axes, keepdims=True),
+        lambda _, g, operands, name, axes: np.zeros(np.shape(operands[0])),
     ),
     "getitem": Primitive(lambda operands, index: np.copy(operands[0][index]), _pull_getitem),
     "reshape": Primitive(

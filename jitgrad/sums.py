@@ -40,7 +40,11 @@ class _Run(NamedTuple):
 
 def _adds(node: Accumulate) -> bool:
     """Whether an addition may wait: it does not read its own target, nor a table for its place."""
-    return node.value != node.target and not any(p.gathers() for p in node.target.index)
+    return (
+        node.op == "add"
+        and node.value != node.target
+        and not any(p.gathers() for p in node.target.index)
+    )
 
 
 class _Open:

@@ -27,13 +27,12 @@ import numpy as np
 
 from jitgrad.errors import (
     ArgumentError,
-    PositionError,
     ShapeError,
     TraceError,
-    UnsupportedError,
     data_dependent,
     user_location,
 )
+from jitgrad.gather import gather, is_array
 from jitgrad.graph import active
 from jitgrad.ops import OPS
 from jitgrad.sites import points, user_frame
@@ -46,7 +45,6 @@ from jitgrad.traced import (
     Shape,
     Traced,
     contiguous,
-    expand_ellipsis,
     insert_axis,
     is_contiguous,
     make,
@@ -65,13 +63,17 @@ class Symbol(NamedTuple):
     """What an instruction does: the op, its result's shape, and how each operand is laid over it.
 
     ``strides`` holds for each operand the stride of each dimension of the loop nest, which has
-    the extents ``shape``; ``axes`` are the dimensions that a ``sum`` adds up.
+    the extents ``shape``; ``axes`` are the dimensions that a reduction takes together.
     """
 
     op: str
     shape: Shape = ()
     strides: tuple[Shape, ...] = ()
     axes: tuple[int, ...] = ()
+
+
+REDUCTIONS = {"sum": ("add", 0.0), "amax": ("maximum", -math.inf), "amin": ("minimum", math.inf)}
+"""The op that each reduction does over and over, and what it starts from."""
 
 
 class Input(NamedTuple):
@@ -241,11 +243,21 @@ class Tape:
         axes = normal_axes(axis, len(x.dims))
         if not axes:
             return self.elementwise("copy", (x,))
+        return self._reduced("sum", x, axes, keepdims)
+
+    def extreme(self, x: Any, name: str, axes: tuple[int, ...]) -> Traced:
+        """Record the largest or smallest element along axes, which stay with extent 1.
+
+        It has no derivative: see `arrays.extreme`.
+        """
+        return self._reduced(name, self.lift(x), axes, True)
+
+    def _reduced(self, name: str, x: Traced, axes: tuple[int, ...], keepdims: bool) -> Traced:
         kept = tuple(n for d, n in enumerate(x.dims) if d not in axes)
-        result = self._array(Symbol("sum", x.dims, (x.strides,), axes), kept, [x.code])
-        if not keepdims:
-            return result
-        return self.reshape(result, tuple(1 if d in axes else n for d, n in enumerate(x.dims)))
+        result = self._array(Symbol(name, x.dims, (x.strides,), axes), kept, [x.code])
+        for axis in axes if keepdims else ():
+            result = insert_axis(result, axis)
+        return result
 
     def matmul(self, a: Any, b: Any) -> Traced:
         """Record a matrix product as products of broadcast views, summed."""
@@ -257,6 +269,8 @@ class Tape:
             right, left = b, a
         else:
             right = self.transpose(b, (*range(len(b.dims) - 2), len(b.dims) - 1, len(b.dims) - 2))
+            if len(a.dims) > 1:  # its rows are an axis of their own beside the stacks
+                right = insert_axis(right, len(b.dims) - 2)
         return self.sum(self.elementwise("mul", (left, right)), -1)
 
     def assemble(self, parts: Sequence[tuple[Any, Any]], shape: Shape) -> Traced:
@@ -273,65 +287,21 @@ class Tape:
         """Return a view, or record a gather for an integer-array index."""
         x = self.lift(x)
         items = index if isinstance(index, tuple) else (index,)
-        if any(isinstance(item, list | np.ndarray | Value) for item in items):
-            return self._gather(x, items)
+        if any(map(is_array, items)):
+            return gather(self, x, items)
         return view(x, items)
 
-    def _gather(self, x: Traced, items: tuple[Any, ...]) -> Traced:
-        items = expand_ellipsis(items, len(x.dims))
-        arrays = [d for d, item in enumerate(items) if isinstance(item, list | np.ndarray | Value)]
-        if len(arrays) != 1 or any(item is None for item in items):
-            raise UnsupportedError(
-                f"{user_location()}: only one array can be an index at a time; write "
-                "x.ravel()[rows * x.shape[1] + columns] for x[rows, columns]"
-            )
-        place = arrays[0]
-        axis = place - sum(isinstance(item, int | np.integer) for item in items[:place])
-        x = view(x, (*items[:place], slice(None), *items[place + 1 :]))
-        picked = self._positions(items[place], x.dims[axis])
-        before, after = x.dims[:axis], x.dims[axis + 1 :]
-        shape = (*before, *picked.dims, *after)
-        hole = (0,) * len(picked.dims)
-        over_x = (*x.strides[:axis], *hole, *x.strides[axis + 1 :])
-        over_picked = (*(0,) * axis, *picked.strides, *(0,) * len(after))
-        symbol = Symbol("gather", shape, (over_x, over_picked), (x.strides[axis],))
-        return self._array(symbol, shape, (x.code, picked.code))
-
-    def _positions(self, where: Any, extent: int) -> Traced:
-        """Return the integers of an index array: constants, or integers that the loss was given."""
-        if isinstance(where, Value):
-            return self._given_positions(where, extent)
-        positions = np.asarray(where)
-        if positions.dtype == bool and positions.shape == (extent,):
-            positions = np.flatnonzero(positions)
-        if positions.size == 0:
-            positions = positions.astype(np.int64)
-        if positions.dtype.kind not in "iu":
-            raise UnsupportedError(
-                f"{user_location()}: an index array of dtype {positions.dtype} and shape "
-                f"{positions.shape} on an axis of extent {extent}; expected integers, or one truth "
-                "value for each place"
-            )
-        if positions.size and not -extent <= positions.min() <= positions.max() < extent:
-            found = f"{positions.min()} to {positions.max()}"
-            raise PositionError(f"{user_location()}: indices {found} on an axis of extent {extent}")
-        return self._table(np.ascontiguousarray(positions % max(extent, 1), dtype=np.int64))
-
-    def _given_positions(self, where: Value, extent: int) -> Traced:
-        if (
-            isinstance(where, Traced)
-            and where.tape is self
-            and where.kind == "i"
-            and where.code < 0
-        ):
-            self.indexed.setdefault(~(where.code >> SHIFT), set()).add(extent)
-            return where
-        what = "a condition" if where.element_type.kind == "b" else "a computed number"
-        raise UnsupportedError(
-            f"{user_location()}: indexing by {what} that is traced: how many elements are taken, "
-            "or which, is known only when the kernel runs. Write np.where(condition, x, 0.0), or "
-            "give the integers as an argument"
+    def gathered(
+        self, code: int, over: Shape, table: int, over_table: Shape, stride: int, shape: Shape
+    ) -> Traced:
+        """Record a gather: elements at ``over`` plus ``stride`` times the integers of a table."""
+        return self._array(
+            Symbol("gather", shape, (over, over_table), (stride,)), shape, (code, table)
         )
+
+    def note_indexed(self, where: Traced, extent: int) -> None:
+        """Remember that integers which the loss is given are positions on an axis."""
+        self.indexed.setdefault(~(where.code >> SHIFT), set()).add(extent)
 
     def reshape(self, x: Any, shape: Any) -> Traced:
         """Return a view with another shape; what is not contiguous is copied first."""
@@ -384,7 +354,7 @@ class Tape:
         if x.code < 0:
             return True
         symbol = self.symbol_of(x)
-        summed = symbol.axes if symbol.op == "sum" else ()
+        summed = symbol.axes if symbol.op in REDUCTIONS else ()
         size = math.prod(n for axis, n in enumerate(symbol.shape) if axis not in summed)
         return bool(x.code & LOW) or x.size != size or not is_contiguous(x)
 

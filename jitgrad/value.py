@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jitgrad.backward import latest_first, masked, push, seed
 from jitgrad.errors import ArgumentError, NoGradientError, UnsupportedError, user_location
 from jitgrad.graph import (
     NUMPY,
@@ -37,15 +38,12 @@ from jitgrad.graph import (
     constant,
     elementwise,
     known,
-    latest_first,
     leaf,
     number_of,
     operator_method,
-    push,
     record,
     refuse,
     scalars,
-    seed,
     structural,
 )
 from jitgrad.ops import OPS
@@ -198,8 +196,10 @@ class Value(Node):
                 "Make it from Values created without requires_grad=False or detach()."
             )
         self._grad = seed(self, gradient)
-        for node in latest_first(self):
-            push(node)
+        nodes = latest_first(self)
+        guarded = masked(nodes)
+        for node in nodes:
+            push(node, node in guarded)
 
     # --- arithmetic: scalars as micrograd composes them, arrays by the direct op ---
 

@@ -20,8 +20,8 @@ import numpy as np
 from jitgrad import Value, cache, call, compiled, cpu, emit
 from jitgrad.adjoint import gradient
 from jitgrad.contract import contract
+from jitgrad.interpreter import run, verify
 from jitgrad.pipeline import PASSES, STRICT_PASSES
-from jitgrad.program import run, verify
 from jitgrad.simplify import prepare
 from tests.random_functions import random_function
 

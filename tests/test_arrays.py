@@ -7,8 +7,10 @@ import autograd
 import autograd.numpy as anp
 import numpy as np
 import pytest
+import scipy.special
 
 import jitgrad.arrays
+import jitgrad.errors
 from jitgrad import Value, errors
 from jitgrad.graph import NUMPY, elementwise
 from jitgrad.ops import OPS
@@ -282,3 +284,128 @@ def test_operand_that_is_not_a_number():
         np.maximum(Value(A), "x")
     with raises(errors.ArgumentError, "an array of <U1 cannot be combined"):
         Value(A) + np.array(["x"])
+
+
+# --- extremes, crosses, stacks of matrices, index arrays, SciPy's functions -----------------------
+
+TIES = np.array([[1.0, 3.0, 3.0], [2.0, 0.0, -1.0]])
+
+
+@pytest.mark.parametrize("function", [np.max, np.amax, np.min, np.amin, np.ptp])
+@pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 1)])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_extremes(function, axis, keepdims):
+    def loss(x):
+        return np.sum(np.sin(function(x, axis=axis, keepdims=keepdims)))
+
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    expected = differences(loss, x)
+    value, gradient = jitgrad.compile(loss).value_and_grad(x)
+    eager = Value(x)
+    out = loss(eager)
+    out.backward()
+    assert value == pytest.approx(loss(x), rel=1e-15)
+    assert out.data == pytest.approx(loss(x), rel=1e-15)
+    np.testing.assert_allclose(gradient, expected, atol=1e-8)
+    np.testing.assert_allclose(eager.grad, expected, atol=1e-8)
+
+
+def differences(loss, x, step=1e-6):
+    found = np.zeros_like(x)
+    for at in np.ndindex(x.shape):
+        up, down = x.copy(), x.copy()
+        up[at] += step
+        down[at] -= step
+        found[at] = (loss(up) - loss(down)) / (2 * step)
+    return found
+
+
+def test_ties_share_the_derivative_of_an_extreme():
+    shares = np.array([[0.0, 0.5, 0.5], [1.0, 0.0, 0.0]])
+    value, gradient = jitgrad.compile(lambda x: np.sum(np.max(x, axis=1))).value_and_grad(TIES)
+    assert value == 5.0
+    np.testing.assert_array_equal(gradient, shares)
+    np.testing.assert_array_equal(
+        jitgrad.compile(lambda x: np.sum(np.maximum.reduce(x, 1))).grad(TIES), shares
+    )
+    assert jitgrad.compile(lambda x: np.minimum.reduce(x)[2])(TIES) == -1.0
+
+
+def test_extremes_of_infinities_and_nothing():
+    x = np.array([-np.inf, 1.0, np.inf])
+    value, gradient = jitgrad.compile(np.max).value_and_grad(x)
+    assert value == np.inf
+    np.testing.assert_array_equal(gradient, [0.0, 0.0, 1.0])
+    assert np.isnan(jitgrad.compile(np.max)(np.array([1.0, np.nan, 0.0])))
+    with pytest.raises(jitgrad.errors.ShapeError, match="over no elements"):
+        jitgrad.compile(np.max)(np.zeros(0))
+
+
+@pytest.mark.parametrize("ranks", [(1, 3), (3, 1), (2, 3), (3, 2), (3, 3), (4, 3), (3, 4), (4, 4)])
+def test_stacks_of_matrix_products(ranks):
+    shape = (4, 4, 4, 4)  # equal extents: what is laid over what is not seen from the shapes
+    rng = np.random.default_rng(1)
+    a, b = (rng.standard_normal(shape[-rank:]) for rank in ranks)
+
+    def loss(a, b):
+        return np.sum(np.cos(a @ b))
+
+    value, gradient = jitgrad.compile(loss).value_and_grad(a, b)
+    assert value == pytest.approx(loss(a, b), rel=1e-14)
+    np.testing.assert_allclose(gradient, differences(lambda a: loss(a, b), a), atol=1e-7)
+
+
+def test_cross():
+    rng = np.random.default_rng(2)
+    a, b = rng.standard_normal((2, 5, 3))
+    loss = jitgrad.compile(lambda a: np.sum(np.cross(a, b) ** 2))
+    np.testing.assert_allclose(
+        loss.grad(a), differences(lambda a: np.sum(np.cross(a, b) ** 2), a), atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("name", ["erf", "erfc", "expit", "ndtr", "logit", "xlogy"])
+def test_special_functions(name):
+    function = getattr(scipy.special, name)
+
+    def loss(x):
+        return np.sum(function(x, x) if name == "xlogy" else function(x))
+
+    x = np.array([0.1, 0.5, 0.9])
+    value, gradient = jitgrad.compile(loss).value_and_grad(x)
+    assert value == pytest.approx(loss(x), rel=1e-14)
+    np.testing.assert_allclose(gradient, differences(loss, x), rtol=1e-8)
+
+
+PICKS = {
+    "an int and an array apart": lambda x, i, j: x[0, :, i],
+    "an int and an array together": lambda x, i, j: x[:, 1, i],
+    "rows in step": lambda x, i, j: x[np.arange(3), :, i],
+    "two in step": lambda x, i, j: x[np.arange(3), i],
+    "two given": lambda x, i, j: x[i, j],
+    "three": lambda x, i, j: x[i, j, [1, 2, 2]],
+    "constants": lambda x, i, j: x[[1, 2, 0], [3, 0, 0], [1, 2, 2]],
+    "two constants apart": lambda x, i, j: x[[2, 1], None, [0, 3], ::-1],
+    "a column": lambda x, i, j: x[:, :, i[:, None]],
+    "an open mesh": lambda x, i, j: x[np.arange(3)[:, None], i[None]],
+    "negative": lambda x, i, j: x[[-1, 0, -1]],
+    "repeated": lambda x, i, j: x[[0, 0, 0, 1]],
+    "backwards": lambda x, i, j: x[np.arange(3)[::-1], np.arange(3), np.arange(3)],
+    "nothing": lambda x, i, j: x[np.zeros(0, dtype=int)],
+    "a mask": lambda x, i, j: x[np.array([True, False, True])],
+}
+
+
+@pytest.mark.parametrize("name", PICKS)
+def test_index_arrays(name):
+    rng = np.random.default_rng(3)
+    x, i, j = rng.standard_normal((3, 4, 5)), np.array([1, 0, 2]), np.array([3, 1, 1])
+    shape = PICKS[name](x, i, j).shape
+    weights = rng.standard_normal(shape)
+
+    def loss(x):
+        return np.sum(weights * PICKS[name](x, i, j) ** 2)
+
+    value, gradient = jitgrad.compile(loss).value_and_grad(x)
+    assert value == pytest.approx(loss(x), rel=1e-13)
+    np.testing.assert_allclose(gradient, differences(loss, x), atol=1e-7)

@@ -16,8 +16,9 @@ from benchmarks.problems import PROBLEMS
 from benchmarks.subject import moons_subject
 from jitgrad import cpu
 from jitgrad.adjoint import gradient
+from jitgrad.interpreter import run, verify
 from jitgrad.pipeline import PASSES
-from jitgrad.program import Accumulate, Affine, Assign, Buffer, Loop, Ref, run, verify
+from jitgrad.program import Accumulate, Affine, Assign, Buffer, Loop, Ref
 from jitgrad.simplify import plain, prepare, simplify
 from tests.corpus import CASES
 

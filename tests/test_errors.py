@@ -630,13 +630,12 @@ def indices_that_are_floats(x):
 
 
 @case(
-    UnsupportedError,
-    "only one array can be an index at a time; write x.ravel()[rows * x.shape[1] + columns] for "
-    "x[rows, columns]",
+    ShapeError,
+    "index arrays of shapes [(2,), (3,)], which do not broadcast",
     np.ones((3, 3)),
 )
-def two_index_arrays(x):
-    return np.sum(x[[0, 1], [1, 2]])  # here
+def index_arrays_that_do_not_broadcast(x):
+    return np.sum(x[[0, 1], [1, 2, 0]])  # here
 
 
 @case(UnsupportedError, "x // y of Values; write np.floor(x / y)", 1.0)

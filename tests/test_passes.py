@@ -10,10 +10,11 @@ from jitgrad.contract import contract, drop_axes, hand_on, keep_latest, merge_fi
 from jitgrad.first_writes import first_writes
 from jitgrad.fuse import fuse, sink_fills
 from jitgrad.hoist import hoist
+from jitgrad.interpreter import run
 from jitgrad.invariant import lift_invariants
 from jitgrad.ops import OPS
 from jitgrad.pipeline import PASSES, STRICT_PASSES
-from jitgrad.program import Accumulate, Affine, Assign, Buffer, Loop, Program, Ref, run, walk
+from jitgrad.program import Accumulate, Affine, Assign, Buffer, Loop, Program, Ref, walk
 from jitgrad.rematerialise import rematerialise
 from jitgrad.shapes import natural_shapes
 from jitgrad.simplify import common, dead, flatten_loops, propagate, simplify

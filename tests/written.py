@@ -17,6 +17,7 @@ import textwrap
 
 import numpy as np
 
+from jitgrad.interpreter import run, verify
 from jitgrad.program import (
     Accumulate,
     Affine,
@@ -25,9 +26,7 @@ from jitgrad.program import (
     Loop,
     Program,
     Ref,
-    run,
     show,
-    verify,
 )
 
 

@@ -1,7 +1,6 @@
 """Made by jitgrad from binomial_tree (corpus.py:binomial_tree): 105 instructions in 21 statements."""
 
 import numpy as np
-from numpy import exp
 
 constants = np.array([-5.0, -3.0, -1.0, 1.0, 3.0, 5.0])
 
@@ -27,7 +26,7 @@ def binomial_tree_gradient(spot, sigma, grad_spot, grad_sigma):
     total = np.empty(6)
     total2 = np.empty(6)
     # corpus.py:binomial_tree+2
-    up = exp(sigma * 0.4472135954999579)
+    up = np.exp(sigma * 0.4472135954999579)
     # corpus.py:binomial_tree+3
     down = 1.0 / up
     # corpus.py:binomial_tree+4

@@ -1,7 +1,6 @@
 """Made by jitgrad from garch (corpus.py:garch): 130 instructions in 24 statements."""
 
 import numpy as np
-from numpy import log
 
 
 def add_up(total, term):
@@ -24,7 +23,7 @@ def garch_gradient(params, r, grad_params):
     e = r[0] - params_0
     # corpus.py:garch+4
     t2 = e * e / h
-    total = log(h) + t2
+    total = np.log(h) + t2
     e2[0] = e
     h2[0] = h
     # corpus.py:garch+8
@@ -40,7 +39,7 @@ def garch_gradient(params, r, grad_params):
         e2[i + 1] = e3
         # corpus.py:garch+8
         t3[i] = e3 * e3 / h3
-        total2 = add_up(total2, log(h3) + t3[i])
+        total2 = add_up(total2, np.log(h3) + t3[i])
         e_before = e3
         h_before = h3
     for i in range(4):

@@ -13,7 +13,7 @@ def add_up(total, term):
 
 def huber_gradient(w, X, y, grad_w):
     """Return the value; write grad_w."""
-    # corpus.py:huber+3
+    # reductions.py:26
     total = 0.0
     for i in range(3):
         grad_w[i] = 0.0
@@ -31,16 +31,21 @@ def huber_gradient(w, X, y, grad_w):
         r = X_i_0 * w_0 + X_i_1 * w_1 + X_i_2 * w_2 - y[i]
         # corpus.py:huber+2
         t1 = abs(r)
-        small = t1 < 0.8
+        small = where(t1 < 0.8, 1.0, 0.0)
         # corpus.py:huber+3
         t2 = 0.5 * r
-        total = add_up(total, where(small, t2 * r, 0.8 * (t1 - 0.4)))
-        t3 = where(small, 1.0, 0.0)
-        r_bar = t3 * t2 + where(small, 0.0, 1.0) * 0.8 * sign(r) + t3 * r * 0.5
+        # reductions.py:26
+        total = add_up(total, where(small != 0.0, t2 * r, 0.8 * (t1 - 0.4)))
+        # corpus.py:huber+3
+        t3 = where(small != 0.0, 0.0, 1.0) * 0.8
+        t4 = small == 0.0
+        t5 = where(t4, 0.0, small * t2) + where(t4, 0.0, small * r) * 0.5
+        r_bar = t5 + where(t3 == 0.0, 0.0, t3 * sign(r))
         # corpus.py:huber+1
-        grad_w_0 = add_up(grad_w_0, r_bar * X_i_0)
-        grad_w_1 = add_up(grad_w_1, r_bar * X_i_1)
-        grad_w_2 = add_up(grad_w_2, r_bar * X_i_2)
+        t6 = r_bar == 0.0
+        grad_w_0 = add_up(grad_w_0, where(t6, 0.0, r_bar * X_i_0))
+        grad_w_1 = add_up(grad_w_1, where(t6, 0.0, r_bar * X_i_1))
+        grad_w_2 = add_up(grad_w_2, where(t6, 0.0, r_bar * X_i_2))
     grad_w[0] = grad_w_0
     grad_w[1] = grad_w_1
     grad_w[2] = grad_w_2

@@ -1,7 +1,6 @@
 """Made by jitgrad from kalman (corpus.py:kalman): 129 instructions in 20 statements."""
 
 import numpy as np
-from numpy import exp, log
 
 
 def add_up(total, term):
@@ -15,9 +14,9 @@ def kalman_gradient(log_params, y, grad_log_params):
     mean = np.empty(10)
     p = np.empty(10)
     # corpus.py:kalman+1
-    t1 = exp(log_params[0])
-    t2 = exp(log_params[1])
-    t3 = exp(log_params[2])
+    t1 = np.exp(log_params[0])
+    t2 = np.exp(log_params[1])
+    t3 = np.exp(log_params[2])
     p[0] = t3
     mean[0] = 0.0
     # corpus.py:kalman+7
@@ -33,7 +32,7 @@ def kalman_gradient(log_params, y, grad_log_params):
         innovation = y[i] - mean_before
         # corpus.py:kalman+7
         t4[i] = innovation * innovation / s
-        loss = add_up(loss, 0.5 * (log(s) + t4[i]))
+        loss = add_up(loss, 0.5 * (np.log(s) + t4[i]))
         # corpus.py:kalman+8
         gain[i] = p2 / s
         # corpus.py:kalman+9

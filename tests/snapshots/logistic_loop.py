@@ -1,6 +1,6 @@
 """Made by jitgrad from logistic_loop (corpus.py:logistic_loop): 157 instructions in 12 statements."""
 
-from numpy import exp, log1p
+from jitgrad.vector_math import exp, log1p
 
 
 def add_up(total, term):

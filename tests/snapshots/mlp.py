@@ -1,7 +1,8 @@
 """Made by jitgrad from mlp (corpus.py:mlp): 11 instructions in 32 statements."""
 
 import numpy as np
-from numpy import tanh
+
+from jitgrad.vector_math import tanh
 
 
 def add_up(total, term):
@@ -22,7 +23,7 @@ def mlp_gradient(
 ):
     """Return the value; write grad_params_W1, grad_params_b1, grad_params_b2, grad_params_w2."""
     h = np.empty(5)
-    # corpus.py:mlp+3
+    # reductions.py:36
     total = 0.0
     for i in range(3):
         for j in range(5):
@@ -46,8 +47,9 @@ def mlp_gradient(
             # corpus.py:mlp+2
             total2 = add_up(total2, h[j] * params_w2[j])
         residual = total2 + params_b2 - y[i]
-        # corpus.py:mlp+3
+        # reductions.py:36
         total = add_up(total, residual * residual)
+        # corpus.py:mlp+3
         t2 = 0.125 * (2.0 * residual)
         # corpus.py:mlp+2
         grad_params_b2_2 = add_up(grad_params_b2_2, t2)

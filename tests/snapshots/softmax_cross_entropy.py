@@ -1,7 +1,6 @@
 """Made by jitgrad from softmax_cross_entropy (corpus.py:softmax_cross_entropy): 247 instructions in 56 statements."""
 
 import numpy as np
-from numpy import exp, log
 
 positions = np.array([1, 2, 2], dtype=np.int64)
 
@@ -32,26 +31,26 @@ def softmax_cross_entropy_gradient(W, X, grad_W):
     W_1_3 = W[1, 3]
     W_2_3 = W[2, 3]
     # corpus.py:log_softmax+4
-    t1 = exp(score_0)
-    t2 = exp(X_0_0 * W_0_1 + X_0_1 * W_1_1 + X_0_2 * W_2_1)
-    t3 = exp(X_0_0 * W_0_2 + X_0_1 * W_1_2 + X_0_2 * W_2_2)
-    t4 = exp(X_0_0 * W_0_3 + X_0_1 * W_1_3 + X_0_2 * W_2_3)
+    t1 = np.exp(score_0)
+    t2 = np.exp(X_0_0 * W_0_1 + X_0_1 * W_1_1 + X_0_2 * W_2_1)
+    t3 = np.exp(X_0_0 * W_0_2 + X_0_1 * W_1_2 + X_0_2 * W_2_2)
+    t4 = np.exp(X_0_0 * W_0_3 + X_0_1 * W_1_3 + X_0_2 * W_2_3)
     total = t1 + t2 + t3 + t4
     # corpus.py:softmax_cross_entropy+9
-    total2 = 0.0 - (score_0 - log(total))
+    total2 = 0.0 - (score_0 - np.log(total))
     # corpus.py:softmax_cross_entropy+7
     X_1_0 = X[1, 0]
     X_1_1 = X[1, 1]
     X_1_2 = X[1, 2]
     score_3 = X_1_0 * W_0_3 + X_1_1 * W_1_3 + X_1_2 * W_2_3
     # corpus.py:log_softmax+4
-    t5 = exp(X_1_0 * W_0_0 + X_1_1 * W_1_0 + X_1_2 * W_2_0)
-    t6 = exp(X_1_0 * W_0_1 + X_1_1 * W_1_1 + X_1_2 * W_2_1)
-    t7 = exp(X_1_0 * W_0_2 + X_1_1 * W_1_2 + X_1_2 * W_2_2)
-    t8 = exp(score_3)
+    t5 = np.exp(X_1_0 * W_0_0 + X_1_1 * W_1_0 + X_1_2 * W_2_0)
+    t6 = np.exp(X_1_0 * W_0_1 + X_1_1 * W_1_1 + X_1_2 * W_2_1)
+    t7 = np.exp(X_1_0 * W_0_2 + X_1_1 * W_1_2 + X_1_2 * W_2_2)
+    t8 = np.exp(score_3)
     total3 = t5 + t6 + t7 + t8
     # corpus.py:softmax_cross_entropy+9
-    total4 = total2 - (score_3 - log(total3))
+    total4 = total2 - (score_3 - np.log(total3))
     total5 = total4
     # corpus.py:softmax_cross_entropy+7
     X_5_0 = X[5, 0]
@@ -59,10 +58,10 @@ def softmax_cross_entropy_gradient(W, X, grad_W):
     X_5_2 = X[5, 2]
     score_0_2 = X_5_0 * W_0_0 + X_5_1 * W_1_0 + X_5_2 * W_2_0
     # corpus.py:log_softmax+4
-    t9 = exp(score_0_2)
-    t10 = exp(X_5_0 * W_0_1 + X_5_1 * W_1_1 + X_5_2 * W_2_1)
-    t11 = exp(X_5_0 * W_0_2 + X_5_1 * W_1_2 + X_5_2 * W_2_2)
-    t12 = exp(X_5_0 * W_0_3 + X_5_1 * W_1_3 + X_5_2 * W_2_3)
+    t9 = np.exp(score_0_2)
+    t10 = np.exp(X_5_0 * W_0_1 + X_5_1 * W_1_1 + X_5_2 * W_2_1)
+    t11 = np.exp(X_5_0 * W_0_2 + X_5_1 * W_1_2 + X_5_2 * W_2_2)
+    t12 = np.exp(X_5_0 * W_0_3 + X_5_1 * W_1_3 + X_5_2 * W_2_3)
     total6 = t9 + t10 + t11 + t12
     for i in range(3):
         for j in range(4):
@@ -89,13 +88,13 @@ def softmax_cross_entropy_gradient(W, X, grad_W):
         score_2 = X_i_0 * W_0_2 + X_i_1 * W_1_2 + X_i_2 * W_2_2
         score_3_2 = X_i_0 * W_0_3 + X_i_1 * W_1_3 + X_i_2 * W_2_3
         # corpus.py:log_softmax+4
-        t13 = exp(score_0_3)
-        t14 = exp(score_1)
-        t15 = exp(score_2)
-        t16 = exp(score_3_2)
+        t13 = np.exp(score_0_3)
+        t14 = np.exp(score_1)
+        t15 = np.exp(score_2)
+        t16 = np.exp(score_3_2)
         total8 = t13 + t14 + t15 + t16
         # corpus.py:log_softmax+5
-        t17 = log(total8)
+        t17 = np.log(total8)
         t18[0] = score_0_3 - t17
         t18[1] = score_1 - t17
         t18[2] = score_2 - t17
@@ -131,7 +130,7 @@ def softmax_cross_entropy_gradient(W, X, grad_W):
         grad_W_1_3 = add_up(grad_W_1_3, score_bar_3 * X_i_1)
         grad_W_2_3 = add_up(grad_W_2_3, score_bar_3 * X_i_2)
     # corpus.py:softmax_cross_entropy+9
-    total9 = total5 - (score_0_2 - log(total6))
+    total9 = total5 - (score_0_2 - np.log(total6))
     # corpus.py:log_softmax+5
     t20 = -0.0 / total6
     total_bar2 = t20 + t20 + t20 + 0.16666666666666666 / total6

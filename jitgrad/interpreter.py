@@ -1,0 +1,178 @@
+"""What a Program means: the verifier and the reference interpreter.
+
+A page of plain Python says what each node does; every pass and the printer are held to it.
+
+>>> from jitgrad.program import Buffer
+>>> i = Affine.index("i")
+>>> body = Accumulate(Ref("s", ()), Ref("x", (i,)))
+>>> program = Program(
+...     {"x": Buffer((3,), "input"), "s": Buffer((), "temporary")},
+...     (Assign(Ref("s", ()), "copy", (0.0,)), Loop("i", Affine(3), (body,))),
+...     Ref("s", ()),
+... )
+>>> run(verify(program), {"x": [1.0, 2.0, 4.0]}).value
+7.0
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jitgrad.ops import OPS
+from jitgrad.program import (
+    Accumulate,
+    Affine,
+    Assign,
+    Block,
+    Loop,
+    Operand,
+    Product,
+    Program,
+    Ref,
+    bounds,
+    reads,
+    show_operand,
+    storage,
+)
+
+# --- verifying -----------------------------------------------------------------------------------
+
+
+def verify(program: Program) -> Program:
+    """Check that a Program is well formed and return it.
+
+    Raises
+    ------
+    AssertionError
+        When a buffer is unknown, a position has the wrong number of dimensions or may leave the
+        buffer, an index is used outside its loop or bound twice, or an input is written.
+    """
+    operand = program.result
+    _verify_block(program, program.body, {})
+    if isinstance(operand, Ref):
+        _verify_ref(program, operand, {})
+    return program
+
+
+def _verify_block(program: Program, block: Block, ranges: dict[str, tuple[int, int]]) -> None:
+    for node in block:
+        if isinstance(node, Loop):
+            assert node.index not in ranges, f"{node.index} is bound twice"
+            _, high = bounds(node.extent, ranges)
+            inner = {**ranges, node.index: (0, max(high - 1, 0))}
+            if high > 0:
+                _verify_block(program, node.body, inner)
+            continue
+        if isinstance(node, Product):
+            ranges_of_it = {**ranges, **{index: (0, extent - 1) for index, extent in node.loops}}
+            for ref in (node.target, node.left, node.right):
+                _verify_ref(program, ref, ranges_of_it)
+            continue
+        kind = program.buffers[storage(program.buffers, node.target.buffer)[0]].kind
+        assert kind in ("output", "temporary"), f"{node.target.buffer} is an {kind} and is written"
+        if isinstance(node, Assign):
+            assert node.op in OPS and len(node.operands) == OPS[node.op].arity, node.op
+        for ref in (node.target, *reads(node)):
+            _verify_ref(program, ref, ranges)
+
+
+def _verify_ref(program: Program, ref: Ref, ranges: dict[str, tuple[int, int]]) -> None:
+    shape = program.buffers[ref.buffer].shape
+    assert len(shape) == len(ref.index), f"{show_operand(ref)} has not the dimensions of {shape}"
+    for position, extent in zip(ref.index, shape, strict=True):
+        assert position.indices() <= set(ranges), f"{show_operand(ref)} uses an unbound index"
+        low, high = bounds(position, ranges)
+        dense = len(position.terms) <= 1 and not position.gathers()
+        assert not dense or (low >= 0 and high < extent) or _triangular(position, ranges), (
+            f"{show_operand(ref)} leaves {shape}"
+        )
+
+
+def _triangular(position: Affine, ranges: Mapping[str, tuple[int, int]]) -> bool:
+    return len(position.indices()) > 0 and len(ranges) > 1
+
+
+# --- running -------------------------------------------------------------------------------------
+
+
+class Outcome(NamedTuple):
+    """What a run of a Program leaves: its result and every buffer."""
+
+    value: float
+    buffers: dict[str, np.ndarray[Any, Any]]
+
+
+def run(program: Program, inputs: Mapping[str, Any]) -> Outcome:
+    """Execute a Program in plain Python: the definition of what each node means.
+
+    Parameters
+    ----------
+    program : Program
+    inputs : mapping of str to array_like
+        The data of each input buffer.
+
+    Returns
+    -------
+    Outcome
+        The result and the final contents of each buffer.
+    """
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    for name, buffer in program.buffers.items():
+        if buffer.views is not None:
+            size = math.prod(buffer.shape)
+            flat = arrays[buffer.views].reshape(-1)
+            arrays[name] = flat[buffer.offset : buffer.offset + size].reshape(buffer.shape)
+        elif buffer.kind == "input":
+            arrays[name] = np.array(inputs[name], dtype=buffer.dtype).reshape(buffer.shape)
+        elif buffer.kind == "table":
+            arrays[name] = program.tables[name]
+        else:
+            arrays[name] = np.full(buffer.shape, np.nan)
+    with np.errstate(all="ignore"):
+        _run_block(program.body, arrays, {})
+        return Outcome(_load(program.result, arrays, {}), arrays)
+
+
+def _run_block(block: Block, arrays: dict[str, Any], at: dict[str, int]) -> None:
+    for node in block:
+        if isinstance(node, Loop):
+            extent = _position(node.extent, arrays, at)
+            if node.limit is not None:
+                extent = min(extent, _position(node.limit, arrays, at))
+            steps = range(extent)
+            for step in reversed(steps) if node.backward else steps:
+                _run_block(node.body, arrays, {**at, node.index: step})
+        elif isinstance(node, Product):
+            arrays[f"{node.target.buffer}_term"] = np.full((), np.nan)
+            _run_block((node.nest(),), arrays, at)
+        elif isinstance(node, Accumulate):
+            place = _place(node.target, arrays, at)
+            total, value = arrays[node.target.buffer][place], _load(node.value, arrays, at)
+            arrays[node.target.buffer][place] = OPS[node.op].evaluate(total, np.float64(value))
+        else:
+            values = [_load(operand, arrays, at) for operand in node.operands]
+            result = float(OPS[node.op].evaluate(*map(np.float64, values)))
+            arrays[node.target.buffer][_place(node.target, arrays, at)] = result
+
+
+def _load(operand: Operand, arrays: dict[str, Any], at: dict[str, int]) -> float:
+    if not isinstance(operand, Ref):
+        return float(operand)
+    return float(arrays[operand.buffer][_place(operand, arrays, at)])
+
+
+def _place(ref: Ref, arrays: dict[str, Any], at: dict[str, int]) -> tuple[int, ...]:
+    place = tuple(_position(position, arrays, at) for position in ref.index)
+    assert all(step >= 0 for step in place), f"{show_operand(ref)} at {place}"
+    return place
+
+
+def _position(position: Affine, arrays: dict[str, Any], at: dict[str, int]) -> int:
+    total = position.constant
+    for atom, c in position.terms:
+        total += c * (int(_load(atom, arrays, at)) if isinstance(atom, Ref) else at[atom])
+    return total

@@ -1,0 +1,179 @@
+"""Program to Program: rows in strips, so that the arithmetic between inner loops is done in SIMD.
+
+A loop over rows that takes a dot product, then an exponential, then adds to a gradient has an inner
+loop before and after the exponential, and LLVM computes one exponential at a time. In strips of 64
+rows there are three loops: the dot products, the exponentials of 64 rows at once, and the
+additions. What goes from one to the next is an array of 64 numbers, and each row is still read
+while it is in the cache. (Strip-mining and loop distribution: Allen and Kennedy, *Optimizing
+Compilers for Modern Architectures*, 2001, sections 5.7 and 6.2.5.) Logistic regression on
+100,000 x 50 takes 0.4 of the time.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jitgrad import vector_math
+from jitgrad.depend import Use, is_carried, touched, uses
+from jitgrad.ops import library_call
+from jitgrad.program import (
+    Accumulate,
+    Affine,
+    Assign,
+    Block,
+    Buffer,
+    Loop,
+    Node,
+    Program,
+    Ref,
+    map_refs,
+    storage,
+    substitute,
+    walk,
+)
+
+WIDTH = 64  # rows of a strip: what 20 such arrays take stays in the first cache
+SLOW = frozenset((*vector_math.NAMES, "logaddexp", "softplus"))  # worth SIMD
+MOST = 12  # arrays from one loop of a strip to another; LLVM has to check that they are apart
+_PLAIN = ("sqrt", "floor", "ceil")  # library functions that are instructions
+HEAVY = frozenset(("div", "sqrt", "reciprocal"))
+
+
+def strip(program: Program) -> Program:
+    """Work in strips where a loop over rows has slow arithmetic between other work."""
+    for node in program.body:
+        if isinstance(node, Loop):
+            parts = _parts(program, node)
+            if parts is not None and len(_across(program, node, parts)) <= MOST:
+                return _stripped(program, node, parts)
+    return program
+
+
+class _Part(NamedTuple):
+    """Statements of a row that become a loop of their own."""
+
+    nodes: Block
+    vector: bool
+
+
+def _parts(program: Program, loop: Loop) -> list[_Part] | None:
+    """Divide the body of a loop over rows; None where strips would not pay."""
+    rows = loop.extent.constant
+    if loop.extent.terms or rows < 2 * WIDTH or loop.limit is not None or len(loop.body) > 400:
+        return None
+    kinds = [_is_vector(node) for node in loop.body]
+    if all(kinds) or not _is_slow([n for n, v in zip(loop.body, kinds, strict=True) if v]):
+        return None
+    inner = [n for n in walk(loop.body) if isinstance(n, Assign) and n not in loop.body]
+    if any(node.op in SLOW for node in inner) or is_carried(loop, program.buffers, {}):
+        return None
+    parts = _scheduled(program, loop.body, kinds)
+    return parts if len(parts) > 1 else None
+
+
+def _is_vector(node: Node) -> bool:
+    """Whether LLVM vectorises a loop over this statement."""
+    if isinstance(node, Assign):
+        fills = node.op == "copy" and not isinstance(node.operands[0], Ref)
+        call = library_call(node.op)
+        simple = call is None or node.op in vector_math.NAMES or call[1] in _PLAIN
+        gathers = any(position.gathers() for position in node.target.index)
+        return simple and not fills and not gathers and node.op not in ("pow", "mod")
+    return isinstance(node, Accumulate) and not node.target.indices() and node.op == "add"
+
+
+def _is_slow(nodes: list[Node]) -> bool:
+    ops = [node.op for node in nodes if isinstance(node, Assign)]
+    return any(op in SLOW for op in ops) or sum(op in HEAVY for op in ops) > 2
+
+
+def _scheduled(program: Program, body: Block, kinds: list[bool]) -> list[_Part]:
+    """Order the statements so that few parts result, as the dependences allow."""
+    held = [touched(node, program.buffers) for node in body]
+    before: list[set[int]] = [set() for _ in body]
+    for late, uses_late in enumerate(held):
+        for early in range(late):
+            shared = held[early].keys() & uses_late.keys()
+            if any(_ordered(held[early][root], uses_late[root]) for root in shared):
+                before[late].add(early)
+    waiting = list(range(len(body)))
+    done: set[int] = set()
+    parts: list[_Part] = []
+    vector = False
+    while waiting:
+        taken: list[int] = []
+        for at in waiting:
+            if kinds[at] == vector and before[at] <= done | set(taken):
+                taken.append(at)
+        if taken:
+            parts.append(_Part(tuple(body[at] for at in taken), vector))
+        done |= set(taken)
+        waiting = [at for at in waiting if at not in done]
+        vector = not vector
+    return parts
+
+
+def _ordered(early: list[Use], late: list[Use]) -> bool:
+    """Whether two statements' uses of one storage have to stay in order."""
+    kinds = {use.kind for use in early}, {use.kind for use in late}
+    return not (kinds[0] == kinds[1] == {"read"} or kinds[0] == kinds[1] == {"add"})
+
+
+def _stripped(program: Program, loop: Loop, parts: list[_Part]) -> Program:
+    rows, index = loop.extent.constant, loop.index
+    whole = rows % WIDTH == 0
+    limit = None if whole else Affine(rows, ((f"{index}_strip", -WIDTH),))
+    across = _across(program, loop, parts)
+    buffers: dict[str, Buffer] = dict(program.buffers)
+    for name, axis in across.items():
+        shape = buffers[name].shape
+        buffers[name] = buffers[name]._replace(shape=(*shape[:axis], WIDTH, *shape[axis + 1 :]))
+    body: list[Node] = []
+    for number, part in enumerate(parts):
+        own = f"{index}_{number}"
+        place = Affine.of(0, {f"{index}_strip": WIDTH, own: 1})
+
+        def change(ref: Ref, own: str = own) -> Ref:
+            axis = across.get(ref.buffer)
+            if axis is None:
+                return ref
+            at = (*ref.index[:axis], Affine.index(own), *ref.index[axis + 1 :])
+            return Ref(ref.buffer, at)
+
+        local = tuple(map_refs(node, change) for node in part.nodes)
+        moved = tuple(substitute(node, {index: place}) for node in local)
+        body.append(Loop(own, Affine(WIDTH), moved, False, limit))
+    strips = Loop(f"{index}_strip", Affine(-(-rows // WIDTH)), tuple(body))
+    nodes = tuple(strips if node is loop else node for node in program.body)
+    return strip(program._replace(buffers=buffers, body=nodes))
+
+
+def _across(program: Program, loop: Loop, parts: list[_Part]) -> dict[str, int]:
+    """Return the temporaries that only this loop uses, row by row, in several parts."""
+    viewed = {buffer.views for buffer in program.buffers.values()}
+    outside = {
+        storage(program.buffers, use.ref.buffer)[0]
+        for node in program.body
+        if node is not loop
+        for use in uses(node)
+    }
+    if isinstance(program.result, Ref):
+        outside.add(storage(program.buffers, program.result.buffer)[0])
+    places: dict[str, list[tuple[int, Ref]]] = {}
+    for number, part in enumerate(parts):
+        for node in part.nodes:
+            for use in uses(node):
+                places.setdefault(use.ref.buffer, []).append((number, use.ref))
+    found = {}
+    for name, refs in places.items():
+        buffer = program.buffers[name]
+        if buffer.kind != "temporary" or buffer.views is not None or name in viewed | outside:
+            continue
+        axes = [
+            axis
+            for axis in range(len(buffer.shape))
+            if all(ref.index[axis] == Affine.index(loop.index) for _, ref in refs)
+        ]
+        if axes and len({number for number, _ in refs}) > 1:
+            found[name] = axes[0]
+    return found
