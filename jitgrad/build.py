@@ -17,6 +17,7 @@ from jitgrad.binding import Bound
 from jitgrad.call import inputs
 from jitgrad.dag import Graph
 from jitgrad.emit import emit
+from jitgrad.generic import Generic, Printed, generalised
 from jitgrad.pipeline import PASSES, STRICT_PASSES
 from jitgrad.program import Program
 from jitgrad.simplify import prepare
@@ -53,8 +54,48 @@ class Kernel(NamedTuple):
     aux: tuple[tuple[int, ...], ...]
 
 
+class Family:
+    """The kernels of one function for calls that differ in extents only.
+
+    Attributes
+    ----------
+    compiled : int
+        How many were compiled, or loaded from the cache.
+    """
+
+    def __init__(self) -> None:
+        self.compiled = 0
+        self._members: list[tuple[Generic, Any]] = []
+
+    def find(self, printed: Printed) -> tuple[str, Any] | None:
+        """Return the text and the compiled kernel that do for a call, if there are such."""
+        return next(((g.text, call) for g, call in self._members if g.fits(printed)), None)
+
+    def wanted(self, printed: Printed) -> Generic:
+        """Return what to compile for a call: a kernel for its shapes and others, or for its own."""
+        for member, _ in self._members:
+            found = None if member.holes else generalised(member.first, printed)
+            if found is not None:
+                return found
+        return Generic(printed.text, printed, {})
+
+    def add(self, made: Generic, call: Any) -> None:
+        """Keep a compiled kernel."""
+        self.compiled += 1
+        self._members.append((made, call))
+        del self._members[:-MOST]
+
+
+MOST = 32  # kernels that one family keeps for later calls
+
+
 def build(
-    traced: TracedCall, wrt: tuple[int, ...], stem: str, made_from: str, strict: bool
+    traced: TracedCall,
+    wrt: tuple[int, ...],
+    stem: str,
+    made_from: str,
+    strict: bool,
+    families: dict[Any, Family],
 ) -> Kernel:
     """Differentiate, optimise, print and compile.
 
@@ -70,6 +111,8 @@ def build(
         The function's name and place, for the header.
     strict : bool
         Whether to keep the order of evaluation.
+    families : dict
+        The kernels that the function has; receives new ones.
     """
     clock = _Clock(traced.timings)
     names = [traced.arguments[place].buffer for place in wrt]
@@ -98,10 +141,19 @@ def build(
     types = [_type(argument.shape, argument.dtype) for argument in traced.arguments]
     shapes = [program.buffers[name].shape for name in (*outputs, *aux)]
     types += [numba.types.Array(numba.float64, len(shape), "C") for shape in shapes]
-    name = f"{stem}_{kind}_{cache.digest(made.text, cpu.flags(strict), str(types))}"
-    text = made.text.replace(_PLACEHOLDER, name)
+    extents = [*(argument.shape for argument in traced.arguments), *shapes]
+    family = families.setdefault((wrt, str(types)), Family())
+    printed = Printed(made.text, _PLACEHOLDER, dict(zip(made.parameters, extents, strict=True)))
     clock.lap("emit")
-    call = cpu.compile_module(text, name, made.helpers, strict, tuple(types))
+    found = family.find(printed)
+    if found is None:
+        wanted = family.wanted(printed)
+        name = f"{stem}_{kind}_{cache.digest(wanted.text, cpu.flags(strict), str(types))}"
+        text = wanted.text.replace(_PLACEHOLDER, name)
+        call = cpu.compile_module(text, name, made.helpers, strict, tuple(types))
+        family.add(wanted._replace(text=text), call)
+    else:
+        text, call = found
     clock.lap("compile")
     path = call.py_func.__code__.co_filename
     return Kernel(

@@ -22,7 +22,7 @@ from typing import Any, overload
 import numpy as np
 
 from jitgrad.binding import Binder, Bound
-from jitgrad.build import Kernel, Lowered, build
+from jitgrad.build import Family, Kernel, Lowered, build
 from jitgrad.call import (
     auxiliary,
     chosen_inputs,
@@ -68,6 +68,7 @@ class CompiledFunction(Wrapper):
         self._strict = strict
         self._traces: dict[Any, TracedCall] = {}
         self._kernels: dict[Any, Kernel] = {}
+        self._families: dict[Any, Family] = {}
         self._latest: tuple[TracedCall, tuple[int, ...]] | None = None
         self._lock = threading.RLock()
         self._straight: list[tuple[int, Any]] = []
@@ -199,6 +200,14 @@ class CompiledFunction(Wrapper):
             )
         return self._kernel(*self._latest).source
 
+    @property
+    def compilations(self) -> int:
+        """How many kernels were compiled, or loaded from the cache on disk, for this function.
+
+        Calls that differ in extents share a kernel from the second size on.
+        """
+        return sum(family.compiled for family in self._families.values())
+
     def __repr__(self) -> str:
         return f"<jitgrad.compile({self.__name__}), {len(self._traces)} traced>"
 
@@ -301,7 +310,7 @@ class CompiledFunction(Wrapper):
         own = underlying(self._function)
         made_from = self.__name__ + (f" ({_short(own.__code__)})" if own else "")
         stem = self.__name__ if self.__name__.isidentifier() else "function"
-        return build(traced, wrt, stem, made_from, self._strict)
+        return build(traced, wrt, stem, made_from, self._strict, self._families)
 
     def _run(
         self, bound: Bound, traced: TracedCall, wrt: tuple[int, ...]

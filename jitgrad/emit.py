@@ -47,6 +47,7 @@ from jitgrad.expression import (
     signature,
     summary,
     table,
+    width,
     without_sign,
 )
 from jitgrad.names import (
@@ -95,12 +96,15 @@ class Source(NamedTuple):
         The other functions in it, each calling only earlier ones.
     strict : bool
         Whether sums keep their order; otherwise they are made by the helper ``add_up``.
+    parameters : tuple of str
+        What the kernel calls its arguments.
     """
 
     text: str
     name: str
     helpers: tuple[str, ...]
     strict: bool
+    parameters: tuple[str, ...]
 
 
 def emit(
@@ -136,7 +140,7 @@ def emit(
     top = [docstring(header), imports(called, f"{tables}\n{kernel}", library), tables]
     parts = ["\n\n".join(filter(None, top)), *map(helper, helpers), kernel]
     text = "\n\n\n".join(filter(None, parts)) + "\n"
-    return Source(text, name, tuple(helpers), strict)
+    return Source(text, name, tuple(helpers), strict, tuple(map(printer.names.of, arguments)))
 
 
 # --- statements ----------------------------------------------------------------------------------
@@ -277,8 +281,7 @@ class _Printer:
         if target.index[-2] != Affine.index(i):  # the transpose of the product
             left, right = right, left
             i, j = j, i
-        matrices = [self._matrix(left, -2, i), self._matrix(right, -1, j), self._matrix(target)]
-        self._flush_readers(self._root(node.target))
+        matrices = self._matrix(left, -2, i), self._matrix(right, -1, j), self._matrix(target)
         self._comment(node.site)
         self._line(f"np.dot({', '.join(matrices)})")
 
@@ -330,7 +333,7 @@ class _Printer:
     def _wait(self, node: Assign, value: Expression) -> None:
         """Keep an assignment until it is read, or until something that it reads is overwritten."""
         name = node.target.buffer
-        self.pending[name] = Pending(node, value, len(ast.unparse(value.node)))
+        self.pending[name] = Pending(node, value, width(ast.unparse(value.node)))
         for read in value.reads:
             self.readers.setdefault(read, []).append(name)
 
@@ -354,7 +357,7 @@ class _Printer:
             value = self._value(node)
             text = render(value)
             inside = [name for name in names if name in self.pending]
-            fits = len(self.indent) + len(text) <= COMFORT and value.nesting <= NESTING
+            fits = len(self.indent) + width(text) <= COMFORT and value.nesting <= NESTING
             if fits or not inside:
                 break
             self._flush(max(inside, key=lambda name: self.pending[name].width))

@@ -22,6 +22,7 @@ from jitgrad.program import Assign, Block, Loop, Operand, Ref, Statement, reads
 WIDTH = 100  # no line is longer if that can be helped
 SUM = "add_up"  # the helper that sums are made with
 LARGEST_POWER = 64  # Numba multiplies out whole powers written as int literals
+_NUMBERS = re.compile(r"\b\d[\d.]*(e-?\d+)?")
 TRUTHS = {"where": 1, "logical_and": 2, "logical_or": 2, "logical_not": 1}
 """How many leading arguments of an op are read as truth values."""
 
@@ -33,6 +34,15 @@ class Expression(NamedTuple):
     nesting: int = 0
     truth: bool = False
     reads: frozenset[str] = frozenset()
+
+
+def width(text: str) -> int:
+    """Return how long a line is, each number counted alike: two sizes have their lines alike.
+
+    >>> width("x[i] * 0.013513513513513514") == width("x[i] * 0.25")
+    True
+    """
+    return len(_NUMBERS.sub("0.00", text))
 
 
 class Pending(NamedTuple):

@@ -51,6 +51,7 @@ class _Found(NamedTuple):
     after: bool  # where the loop makes what it multiplies
     product: Product
     fill: Assign | None  # the only other statement that writes the target
+    inside: str  # the loop over the terms, if the nest gives the target the value it starts from
 
 
 def _found(program: Program) -> Iterator[_Found]:
@@ -86,8 +87,12 @@ def _product(
         return None
     if math.prod(extents.values()) < SMALLEST or min(extents.values()) < NARROWEST:
         return None
+    fill = _only_fill(program, node)
     after = _happens(program, (left, right), loops[-3], "write", "add")
     if after and _happens(program, (node.target,), loops[-3], "read"):
+        return None
+    starts = fill is None and not after and _happens(program, (node.target,), loops[-3], "write")
+    if starts and loops[-1].index != k:
         return None
     # Names of its own: whoever compares loops by their indices must not take it for the old nest.
     own = {name: f"{name}_{node.target.buffer}" for name in (row, column, k)}
@@ -99,7 +104,8 @@ def _product(
         tuple((own[name], extents[name]) for name in (row, column, k)),
         node.site,
     )
-    return _Found(node, loops[-3].index, after, product, _only_fill(program, node))
+    inside = loops[-1].index if starts else ""
+    return _Found(node, loops[-3].index, after, product, fill, inside)
 
 
 def _factors(known: Definitions, node: Accumulate) -> tuple[Ref, Ref] | None:
@@ -153,7 +159,31 @@ def _only_fill(program: Program, node: Accumulate) -> Assign | None:
     summed = {loop.index for loop in loops} - node.target.indices()
     if not zero or len(summed) != 1 or {loop.index for loop in around} - fill.target.indices():
         return None
+    if not _covers(program.buffers[root], node.target, loops, fill.target, around):
+        return None
     return fill if isinstance(fill, Assign) else None
+
+
+def _covers(
+    buffer: Buffer,
+    target: Ref,
+    loops: tuple[Loop, ...],
+    filled: Ref,
+    around: tuple[Loop, ...],
+) -> bool:
+    """Whether the products make all matrices that the fill fills, one for each outer iteration."""
+    own = {loop.index: loop.extent for loop in loops}
+    shared = own.keys() & {loop.index for loop in around}
+    if target.index[:-2] == filled.index[:-2] and target.indices() & shared == set().union(
+        *(position.indices() for position in target.index[:-2])
+    ):
+        return True
+    outer = [_index(position) for position in target.index[:-2]]
+    whole = all(
+        own.get(name) == Affine(extent)
+        for name, extent in zip(outer, buffer.shape, strict=False)
+    )
+    return whole and len(set(outer)) == len(outer)
 
 
 def _extracted(program: Program, found: _Found) -> Program:
@@ -164,12 +194,13 @@ def _extracted(program: Program, found: _Found) -> Program:
     if found.fill is not None:
         gone.add(id(found.fill))
     else:
-        made = _added(buffers, found.product)
+        made, added = _added(buffers, found)
 
     def visit(block: Block) -> Block:
         nodes: list[Node] = []
         for node in block:
             if isinstance(node, Loop):
+                nodes.extend(added if node.index == found.inside else ())
                 here = made if node.index == found.loop else ()
                 body = visit(node.body)
                 rest = (node._replace(body=body),) if body else ()

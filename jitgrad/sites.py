@@ -35,9 +35,8 @@ def points(code: CodeType) -> dict[int, tuple[int, str]]:
     return found
 
 
-_INTERNAL = tuple(
-    f"/jitgrad/{name}.py" for name in ("value", "tape", "traced", "arrays", "graph", "structure")
-)
+_RECORDING = "value", "tape", "traced", "gather", "arrays", "reductions", "graph", "structure"
+_INTERNAL = tuple(f"/jitgrad/{name}.py" for name in _RECORDING)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -34,6 +34,7 @@ from jitgrad.program import (
 
 WIDTH = 64  # rows of a strip: what 20 such arrays take stays in the first cache
 SLOW = frozenset((*vector_math.NAMES, "logaddexp", "softplus"))  # worth SIMD
+FEWEST = 16  # rows that strips are made of
 MOST = 12  # arrays from one loop of a strip to another; LLVM has to check that they are apart
 _PLAIN = ("sqrt", "floor", "ceil")  # library functions that are instructions
 HEAVY = frozenset(("div", "sqrt", "reciprocal"))
@@ -59,7 +60,7 @@ class _Part(NamedTuple):
 def _parts(program: Program, loop: Loop) -> list[_Part] | None:
     """Divide the body of a loop over rows; None where strips would not pay."""
     rows = loop.extent.constant
-    if loop.extent.terms or rows < 2 * WIDTH or loop.limit is not None or len(loop.body) > 400:
+    if loop.extent.terms or rows < FEWEST or loop.limit is not None or len(loop.body) > 400:
         return None
     kinds = [_is_vector(node) for node in loop.body]
     if all(kinds) or not _is_slow([n for n, v in zip(loop.body, kinds, strict=True) if v]):
@@ -121,8 +122,7 @@ def _ordered(early: list[Use], late: list[Use]) -> bool:
 
 def _stripped(program: Program, loop: Loop, parts: list[_Part]) -> Program:
     rows, index = loop.extent.constant, loop.index
-    whole = rows % WIDTH == 0
-    limit = None if whole else Affine(rows, ((f"{index}_strip", -WIDTH),))
+    limit = Affine(rows, ((f"{index}_strip", -WIDTH),))
     across = _across(program, loop, parts)
     buffers: dict[str, Buffer] = dict(program.buffers)
     for name, axis in across.items():

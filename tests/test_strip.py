@@ -21,7 +21,7 @@ def two_sums(w, X, y):
 
 
 @pytest.mark.parametrize("loss", [logistic, poisson, two_sums])
-@pytest.mark.parametrize("rows", [127, 128, 129, 200, 1000])
+@pytest.mark.parametrize("rows", [20, 64, 128, 129, 1000])
 def test_every_row_counts_once(loss, rows):
     rng = np.random.default_rng(rows)
     w, X, y = rng.standard_normal(5), rng.standard_normal((rows, 5)), rng.uniform(size=rows)
@@ -36,7 +36,7 @@ def test_every_row_counts_once(loss, rows):
     if loss is logistic:
         sigmoid = 1 / (1 + np.exp(y * (X @ w)))
         np.testing.assert_allclose(gradient, -(y * sigmoid) @ X / rows, rtol=1e-12)
-    assert ("range(min(64," in fun.source) == (rows % 64 != 0 and rows >= 128)
+    assert "range(min(64," in fun.source
 
 
 def test_strips_keep_what_passes_between_them_small():

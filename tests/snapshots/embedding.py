@@ -7,19 +7,16 @@ def add_up(total, term):
 
 def embedding_gradient(E, index, target, grad_E):
     """Return the value; write grad_E."""
-    # reductions.py:26
+    # corpus.py:embedding+1
     total = 0.0
     for i in range(6):
         for j in range(3):
             grad_E[i, j] = 0.0
-    # corpus.py:embedding+1
     for i in range(5):
         t1 = E[index[i], 0] - target[i, 0]
         t2 = E[index[i], 1] - target[i, 1]
         t3 = E[index[i], 2] - target[i, 2]
-        # reductions.py:26
         total = add_up(total, t1 * t1 + t2 * t2 + t3 * t3)
-        # corpus.py:embedding+1
         grad_E[index[i], 0] += 2.0 * t1
         grad_E[index[i], 1] += 2.0 * t2
         grad_E[index[i], 2] += 2.0 * t3

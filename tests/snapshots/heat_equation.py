@@ -77,8 +77,9 @@ def heat_equation_gradient(start, k, grad_start, grad_k):
         t25 = t20 * k
         t26 = t21 * k
         t27 = t17 * (t4_i - 2.0 * t5_i + start_6) + t18 * (t3_i - 2.0 * t4_i + t5_i)
-        t28 = t27 + t19 * (t2_i - 2.0 * t3_i + t4_i) + t20 * (t1_i - 2.0 * t2_i + t3_i)
-        grad_k2 = add_up(grad_k2, t28 + t21 * (start_0 - 2.0 * t1_i + t2_i))
+        t28 = t27 + t19 * (t2_i - 2.0 * t3_i + t4_i)
+        t29 = t28 + t20 * (t1_i - 2.0 * t2_i + t3_i)
+        grad_k2 = add_up(grad_k2, t29 + t21 * (start_0 - 2.0 * t1_i + t2_i))
         grad_start_0 = add_up(grad_start_0, t26)
         t21 = t25 - 2.0 * t26 + t21
         t20 = t24 + t26 - 2.0 * t25 + t20

@@ -13,7 +13,7 @@ def add_up(total, term):
 
 def huber_gradient(w, X, y, grad_w):
     """Return the value; write grad_w."""
-    # reductions.py:26
+    # corpus.py:huber+3
     total = 0.0
     for i in range(3):
         grad_w[i] = 0.0
@@ -34,9 +34,7 @@ def huber_gradient(w, X, y, grad_w):
         small = where(t1 < 0.8, 1.0, 0.0)
         # corpus.py:huber+3
         t2 = 0.5 * r
-        # reductions.py:26
         total = add_up(total, where(small != 0.0, t2 * r, 0.8 * (t1 - 0.4)))
-        # corpus.py:huber+3
         t3 = where(small != 0.0, 0.0, 1.0) * 0.8
         t4 = small == 0.0
         t5 = where(t4, 0.0, small * t2) + where(t4, 0.0, small * r) * 0.5

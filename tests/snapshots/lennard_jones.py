@@ -17,7 +17,7 @@ def lennard_jones_gradient(x, grad_x):
     s6 = np.empty(4)
     t3 = np.empty(3)
     s6_2 = np.empty(3)
-    t5 = np.empty(3)
+    t6 = np.empty(3)
     s6_3 = np.empty(3)
     grad_x_flat = grad_x.reshape(15)
     dx_0 = np.empty(4)
@@ -126,12 +126,13 @@ def lennard_jones_gradient(x, grad_x):
     dx_0_2_2_2 = dx_0_2[2]
     dx_1_2_2_2 = dx_1_2[2]
     dx_2_2_2_2 = dx_2_2[2]
-    t3[2] = dx_0_2_2_2 * dx_0_2_2_2 + dx_1_2_2_2 * dx_1_2_2_2 + dx_2_2_2_2 * dx_2_2_2_2
+    t4 = dx_0_2_2_2 * dx_0_2_2_2 + dx_1_2_2_2 * dx_1_2_2_2
+    t3[2] = t4 + dx_2_2_2_2 * dx_2_2_2_2
     s6_2[2] = 1.0 / t3[2] ** 3
     # corpus.py:lennard_jones+8
     s6_2_2_2 = s6_2[2]
-    t4 = 4.0 * (s6_2_0 * s6_2_0 - s6_2_0) + 4.0 * (s6_2_1 * s6_2_1 - s6_2_1)
-    energy2 = t4 + 4.0 * (s6_2_2_2 * s6_2_2_2 - s6_2_2_2) + energy
+    t5 = 4.0 * (s6_2_0 * s6_2_0 - s6_2_0) + 4.0 * (s6_2_1 * s6_2_1 - s6_2_1)
+    energy2 = t5 + 4.0 * (s6_2_2_2 * s6_2_2_2 - s6_2_2_2) + energy
     # corpus.py:lennard_jones+4
     x_flat_6 = x_flat[6]
     x_flat_9 = x_flat[9]
@@ -146,8 +147,8 @@ def lennard_jones_gradient(x, grad_x):
     dx_0_3_0 = dx_0_3[0]
     dx_1_3_0 = dx_1_3[0]
     dx_2_3_0 = dx_2_3[0]
-    t5[0] = dx_0_3_0 * dx_0_3_0 + dx_1_3_0 * dx_1_3_0 + dx_2_3_0 * dx_2_3_0
-    s6_3[0] = 1.0 / t5[0] ** 3
+    t6[0] = dx_0_3_0 * dx_0_3_0 + dx_1_3_0 * dx_1_3_0 + dx_2_3_0 * dx_2_3_0
+    s6_3[0] = 1.0 / t6[0] ** 3
     # corpus.py:lennard_jones+8
     s6_3_0 = s6_3[0]
     # corpus.py:lennard_jones+4
@@ -161,8 +162,8 @@ def lennard_jones_gradient(x, grad_x):
     dx_0_3_1 = dx_0_3[1]
     dx_1_3_1 = dx_1_3[1]
     dx_2_3_1 = dx_2_3[1]
-    t5[1] = dx_0_3_1 * dx_0_3_1 + dx_1_3_1 * dx_1_3_1 + dx_2_3_1 * dx_2_3_1
-    s6_3[1] = 1.0 / t5[1] ** 3
+    t6[1] = dx_0_3_1 * dx_0_3_1 + dx_1_3_1 * dx_1_3_1 + dx_2_3_1 * dx_2_3_1
+    s6_3[1] = 1.0 / t6[1] ** 3
     # corpus.py:lennard_jones+8
     s6_3_1 = s6_3[1]
     # corpus.py:lennard_jones+4
@@ -173,45 +174,46 @@ def lennard_jones_gradient(x, grad_x):
     dx_0_3_2_2 = dx_0_3[2]
     dx_1_3_2_2 = dx_1_3[2]
     dx_2_3_2_2 = dx_2_3[2]
-    t5[2] = dx_0_3_2_2 * dx_0_3_2_2 + dx_1_3_2_2 * dx_1_3_2_2 + dx_2_3_2_2 * dx_2_3_2_2
-    s6_3[2] = 1.0 / t5[2] ** 3
+    t7 = dx_0_3_2_2 * dx_0_3_2_2 + dx_1_3_2_2 * dx_1_3_2_2
+    t6[2] = t7 + dx_2_3_2_2 * dx_2_3_2_2
+    s6_3[2] = 1.0 / t6[2] ** 3
     # corpus.py:lennard_jones+8
     s6_3_2_2 = s6_3[2]
-    t6 = 4.0 * (s6_3_0 * s6_3_0 - s6_3_0) + 4.0 * (s6_3_1 * s6_3_1 - s6_3_1)
-    energy3 = t6 + 4.0 * (s6_3_2_2 * s6_3_2_2 - s6_3_2_2) + energy2
+    t8 = 4.0 * (s6_3_0 * s6_3_0 - s6_3_0) + 4.0 * (s6_3_1 * s6_3_1 - s6_3_1)
+    energy3 = t8 + 4.0 * (s6_3_2_2 * s6_3_2_2 - s6_3_2_2) + energy2
     for i in range(5):
         for j in range(3):
             grad_x[i, j] = 0.0
     for i in range(3):
         s6_3_i = s6_3[i]
         # corpus.py:lennard_jones+7
-        t5_i = t5[i]
-        t7 = (8.0 * s6_3_i - 4.0) * -(s6_3_i * s6_3_i) * (3.0 * (t5_i * t5_i))
-        t8 = t7 * (2.0 * dx_2_3[i])
-        t9 = t7 * (2.0 * dx_1_3[i])
-        t10 = t7 * (2.0 * dx_0_3[i])
+        t6_i = t6[i]
+        t9 = (8.0 * s6_3_i - 4.0) * -(s6_3_i * s6_3_i) * (3.0 * (t6_i * t6_i))
+        t10 = t9 * (2.0 * dx_2_3[i])
+        t11 = t9 * (2.0 * dx_1_3[i])
+        t12 = t9 * (2.0 * dx_0_3[i])
         # corpus.py:lennard_jones+4
-        grad_x_flat[positions[i, 2]] += t8
-        grad_x_flat[positions2[i, 2]] -= t8
-        grad_x_flat[positions[i, 1]] += t9
-        grad_x_flat[positions2[i, 1]] -= t9
-        grad_x_flat[positions[i, 0]] += t10
-        grad_x_flat[positions2[i, 0]] -= t10
+        grad_x_flat[positions[i, 2]] += t10
+        grad_x_flat[positions2[i, 2]] -= t10
+        grad_x_flat[positions[i, 1]] += t11
+        grad_x_flat[positions2[i, 1]] -= t11
+        grad_x_flat[positions[i, 0]] += t12
+        grad_x_flat[positions2[i, 0]] -= t12
         # corpus.py:lennard_jones+8
         s6_2_i = s6_2[i]
         # corpus.py:lennard_jones+7
         t3_i = t3[i]
-        t11 = (8.0 * s6_2_i - 4.0) * -(s6_2_i * s6_2_i) * (3.0 * (t3_i * t3_i))
-        t12 = t11 * (2.0 * dx_2_2[i])
-        t13 = t11 * (2.0 * dx_1_2[i])
-        t14 = t11 * (2.0 * dx_0_2[i])
+        t13 = (8.0 * s6_2_i - 4.0) * -(s6_2_i * s6_2_i) * (3.0 * (t3_i * t3_i))
+        t14 = t13 * (2.0 * dx_2_2[i])
+        t15 = t13 * (2.0 * dx_1_2[i])
+        t16 = t13 * (2.0 * dx_0_2[i])
         # corpus.py:lennard_jones+4
-        grad_x[1, 0] = add_up(grad_x[1, 0], t14)
-        grad_x[i + 2, 0] -= t14
-        grad_x[1, 1] = add_up(grad_x[1, 1], t13)
-        grad_x[i + 2, 1] -= t13
-        grad_x[1, 2] = add_up(grad_x[1, 2], t12)
-        grad_x[i + 2, 2] -= t12
+        grad_x[1, 0] = add_up(grad_x[1, 0], t16)
+        grad_x[i + 2, 0] -= t16
+        grad_x[1, 1] = add_up(grad_x[1, 1], t15)
+        grad_x[i + 2, 1] -= t15
+        grad_x[1, 2] = add_up(grad_x[1, 2], t14)
+        grad_x[i + 2, 2] -= t14
     grad_x_0_0 = grad_x[0, 0]
     grad_x_0_1 = grad_x[0, 1]
     grad_x_0_2 = grad_x[0, 2]
@@ -220,17 +222,17 @@ def lennard_jones_gradient(x, grad_x):
         s6_i = s6[i]
         # corpus.py:lennard_jones+7
         t1_i = t1[i]
-        t15 = (8.0 * s6_i - 4.0) * -(s6_i * s6_i) * (3.0 * (t1_i * t1_i))
-        t16 = t15 * (2.0 * dx_2[i])
-        t17 = t15 * (2.0 * dx_1[i])
-        t18 = t15 * (2.0 * dx_0[i])
+        t17 = (8.0 * s6_i - 4.0) * -(s6_i * s6_i) * (3.0 * (t1_i * t1_i))
+        t18 = t17 * (2.0 * dx_2[i])
+        t19 = t17 * (2.0 * dx_1[i])
+        t20 = t17 * (2.0 * dx_0[i])
         # corpus.py:lennard_jones+4
-        grad_x_0_0 = add_up(grad_x_0_0, t18)
-        grad_x[i + 1, 0] -= t18
-        grad_x_0_1 = add_up(grad_x_0_1, t17)
-        grad_x[i + 1, 1] -= t17
-        grad_x_0_2 = add_up(grad_x_0_2, t16)
-        grad_x[i + 1, 2] -= t16
+        grad_x_0_0 = add_up(grad_x_0_0, t20)
+        grad_x[i + 1, 0] -= t20
+        grad_x_0_1 = add_up(grad_x_0_1, t19)
+        grad_x[i + 1, 1] -= t19
+        grad_x_0_2 = add_up(grad_x_0_2, t18)
+        grad_x[i + 1, 2] -= t18
     grad_x[0, 0] = grad_x_0_0
     grad_x[0, 1] = grad_x_0_1
     grad_x[0, 2] = grad_x_0_2

@@ -21,7 +21,7 @@ def add_up(total, term):
 
 def logistic_array_gradient(w, b, X, y, grad_w, grad_b):
     """Return the value; write grad_w, grad_b."""
-    # reductions.py:36
+    # corpus.py:logistic_array+1
     total = 0.0
     for i in range(4):
         grad_w[i] = 0.0
@@ -35,7 +35,6 @@ def logistic_array_gradient(w, b, X, y, grad_w, grad_b):
     w_1 = w[1]
     w_2 = w[2]
     w_3 = w[3]
-    # corpus.py:logistic_array+1
     for i in range(12):
         X_i_0 = X[i, 0]
         X_i_1 = X[i, 1]
@@ -43,11 +42,8 @@ def logistic_array_gradient(w, b, X, y, grad_w, grad_b):
         X_i_3 = X[i, 3]
         t1 = -y[i]
         t2 = t1 * (X_i_0 * w_0 + X_i_1 * w_1 + X_i_2 * w_2 + X_i_3 * w_3 + b)
-        # reductions.py:36
         total = add_up(total, logaddexp(0.0, t2))
-        # corpus.py:logistic_array+1
-        t4 = where(0.0 == t2, 0.041666666666666664, 0.08333333333333333 * sigmoid(t2))
-        t3 = t4 * t1
+        t3 = where(0.0 == t2, 0.041666666666666664, 0.08333333333333333 * sigmoid(t2)) * t1
         grad_b2 = add_up(grad_b2, t3)
         grad_w_0 = add_up(grad_w_0, t3 * X_i_0)
         grad_w_1 = add_up(grad_w_1, t3 * X_i_1)

@@ -23,7 +23,7 @@ def mlp_gradient(
 ):
     """Return the value; write grad_params_W1, grad_params_b1, grad_params_b2, grad_params_w2."""
     h = np.empty(5)
-    # reductions.py:36
+    # corpus.py:mlp+3
     total = 0.0
     for i in range(3):
         for j in range(5):
@@ -42,14 +42,13 @@ def mlp_gradient(
         X_2 = X[i, 2]
         # corpus.py:mlp+1
         for j in range(5):
-            t1 = X_0 * params_W1[0, j] + X_1 * params_W1[1, j] + X_2 * params_W1[2, j]
-            h[j] = tanh(t1 + params_b1[j])
+            t1 = X_0 * params_W1[0, j] + X_1 * params_W1[1, j]
+            h[j] = tanh(t1 + X_2 * params_W1[2, j] + params_b1[j])
             # corpus.py:mlp+2
             total2 = add_up(total2, h[j] * params_w2[j])
         residual = total2 + params_b2 - y[i]
-        # reductions.py:36
-        total = add_up(total, residual * residual)
         # corpus.py:mlp+3
+        total = add_up(total, residual * residual)
         t2 = 0.125 * (2.0 * residual)
         # corpus.py:mlp+2
         grad_params_b2_2 = add_up(grad_params_b2_2, t2)

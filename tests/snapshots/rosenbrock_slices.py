@@ -7,17 +7,14 @@ def add_up(total, term):
 
 def rosenbrock_slices_gradient(x, grad_x):
     """Return the value; write grad_x."""
-    # reductions.py:26
+    # corpus.py:rosenbrock_slices+1
     total = 0.0
     grad_x[0] = 0.0
-    # corpus.py:rosenbrock_slices+1
     for i in range(5):
         x_i = x[i]
         t1 = x[i + 1] - x_i * x_i
         t2 = 1.0 - x_i
-        # reductions.py:26
         total = add_up(total, 100.0 * (t1 * t1) + t2 * t2)
-        # corpus.py:rosenbrock_slices+1
         grad_x[i + 1] = 200.0 * t1
         grad_x[i] += -2.0 * t2 - 200.0 * t1 * (2.0 * x_i)
     return total
