@@ -7,10 +7,10 @@ N ?= 5000
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz format clean
+.PHONY: help demo test bench bench-peers fuzz format clean
 
 help:
-	@echo "make demo | test | bench | fuzz N=5000 | format | clean   (see CONTRIBUTING.md)"
+	@echo "make demo | test | bench | bench-peers | fuzz N=5000 | format | clean   (see CONTRIBUTING.md)"
 
 demo: .venv/.examples-installed
 	$(BIN)/python examples/moons.py
@@ -24,6 +24,10 @@ test: .venv/.test-installed
 bench: .venv/.test-installed
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# Other libraries have an environment of their own: two gigabytes, and an older Numba.
+bench-peers: .venv-peers/.installed
+	.venv-peers/bin/python -m benchmarks.arrays --peers $(ARGS)
+
 fuzz: .venv/.test-installed
 	$(BIN)/python -m tests.fuzz $(N)
 
@@ -32,13 +36,20 @@ format: .venv/.test-installed
 	$(BIN)/ruff check --fix
 
 clean:
-	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf .venv .venv-peers .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are newer than pyproject.toml once its dependencies are installed.
 .venv/.%-installed: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[$*]'
 	@touch $@
+
+.venv-peers/.installed: benchmarks/arrays/requirements.txt pyproject.toml | .venv-peers/bin/python
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -r $< -e .
+	@touch $@
+
+.venv-peers/bin/python:
+	$(PYTHON) -m venv .venv-peers
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

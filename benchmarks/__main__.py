@@ -18,7 +18,7 @@ from benchmarks.first_call import first_calls
 from benchmarks.handwritten import OPPONENTS, gradient_arrays, moons_arguments, row_calls
 from benchmarks.long_tape import long_tapes
 from benchmarks.measure import Times, interleave, print_table, show_ratio, show_seconds
-from benchmarks.peers import micrograd_steps, run_peer
+from benchmarks.peers import micrograd_steps, run_autograd
 from benchmarks.problems import PROBLEMS
 from benchmarks.subject import Subject, gradient, kernel_call, subject
 
@@ -184,9 +184,7 @@ def peer_row(report: Report, row: str, times: Times) -> list[str]:
             report.cell(f"micrograd, gc {on}", lambda on=on: micrograd_cell(on, times))
             for on in (True, False)
         ]
-    autograd = report.cell(
-        f"{row}, autograd", lambda: against(run_peer("autograd", row)["seconds"], times)
-    )
+    autograd = report.cell(f"{row}, autograd", lambda: against(run_autograd(row)["seconds"], times))
     return [row, seconds_cell(times, "python"), *cells, autograd]
 
 

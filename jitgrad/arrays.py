@@ -108,9 +108,12 @@ SPECIAL.update(
     {
         "erf": _through_row("erf"),
         "erfc": _through_row("erfc"),
+        "digamma": _through_row("digamma"),
         "expit": _through_row("sigmoid"),
+        "gammaln": _through_row("gammaln"),
         "logit": lambda p: elementwise("log", as_value(p) / (1.0 - as_value(p))),
         "ndtr": lambda x: 0.5 * elementwise("erfc", as_value(x) * -math.sqrt(0.5)),
+        "psi": _through_row("digamma"),
         "xlogy": _xlogy,
     }
 )
@@ -226,6 +229,17 @@ def diff(a: Array, n: int = 1, axis: int = -1) -> Any:
 def diagonal(a: Array, offset: int = 0) -> Any:
     """np.diagonal of a matrix."""
     return _rearrange(np.diagonal)(a, offset)
+
+
+def take(a: Array, indices: Any, axis: int | None = None) -> Any:
+    """np.take: elements of the flat array, or parts along an axis."""
+    a = as_value(a)
+    if isinstance(indices, tuple):
+        indices = np.asarray(indices)
+    if axis is None:
+        return a.ravel()[indices]
+    (axis,) = full_axes(axis, a.ndim)
+    return a[(*(slice(None),) * axis, indices)]
 
 
 def _rearrange(function: Function) -> Function:
@@ -350,7 +364,7 @@ NUMPY.update(
         np.squeeze: squeeze,
         np.stack: stack,
         np.swapaxes: swapaxes,
-        np.take: _rearrange(np.take),
+        np.take: take,
         np.tile: _rearrange(np.tile),
         np.transpose: transpose,
         np.vstack: vstack,

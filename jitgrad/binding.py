@@ -153,6 +153,11 @@ class Binder:
             return (*args, *[kwargs[name] for name in names]), {}
         return args, kwargs
 
+    def takes(self, name: str) -> bool:
+        """Whether the function has a parameter of a name, or takes any keyword."""
+        parameters = self.signature.parameters.values() if self.signature else ()
+        return any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters)
+
     def _chosen(self, count: int) -> tuple[int, ...]:
         """The differentiated arguments, without those that the call does not have."""
         given = [number % count for number in self.argnums if -count <= number < count]

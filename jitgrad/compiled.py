@@ -22,6 +22,7 @@ from typing import Any, overload
 import numpy as np
 
 from jitgrad.binding import Binder, Bound
+from jitgrad.bound_call import BoundCall, given_arrays
 from jitgrad.build import Family, Kernel, Lowered, build
 from jitgrad.call import (
     auxiliary,
@@ -104,6 +105,13 @@ class CompiledFunction(Wrapper):
     def value_and_grad(self, *args: Any, **kwargs: Any) -> Any:
         """Return the loss and its gradient.
 
+        Parameters
+        ----------
+        out : optional
+            Arrays to overwrite with the gradient, in its structure: C-contiguous, of the
+            gradient's dtype and shapes, 0-dimensional for a number. They are returned. (Not for a
+            loss that has a parameter of that name itself.)
+
         Returns
         -------
         value : float
@@ -112,23 +120,30 @@ class CompiledFunction(Wrapper):
             Fresh arrays and floats in the structure of the argument ``argnums``, or a tuple of
             such structures where ``argnums`` is a tuple. Bools, strings and None have None there.
         """
+        out = None
         if kwargs:
+            out = None if self._binder.takes("out") else kwargs.pop("out", None)
             args, kwargs = self._binder.by_place(args, kwargs)
-        if not kwargs and active.tape is None:
+        if not kwargs and active.tape is None and out is None:
             for arity, way in self._straight:
                 if arity == len(args) and (found := way(*args)) is not MISS:
                     return found
         bound, traced = self._trace(args, kwargs, "value_and_grad")
         self._binder.check(bound)
         wrt = chosen_inputs(bound, traced)
-        value, gradients, aux = self._run(bound, traced, wrt)
+        value, gradients, aux = self._run(bound, traced, wrt, out)
+        if out is not None:
+            return ((value, aux) if self._has_aux else value), out
         self._straighten(self._straight, args, bound, traced, wrt)
         trees = gradient_of(bound, [traced.arguments[place] for place in wrt], gradients)
         gradient = trees[0] if isinstance(self._argnums, int) else tuple(trees)
         return ((value, aux) if self._has_aux else value), gradient
 
     def grad(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the gradient; with ``has_aux``, the tuple ``(gradient, aux)``."""
+        """Return the gradient; with ``has_aux``, the tuple ``(gradient, aux)``.
+
+        ``out`` is as in `value_and_grad`.
+        """
         value, gradient = self.value_and_grad(*args, **kwargs)
         return (gradient, value[1]) if self._has_aux else gradient
 
@@ -168,6 +183,37 @@ class CompiledFunction(Wrapper):
         node(self.__name__, value, parts).backward()
         self._straighten_backward(args, bound, traced, wrt)
         return (value, aux) if self._has_aux else value
+
+    def bind(self, *args: Any, **kwargs: Any) -> BoundCall:
+        """Return a callable for these very arrays: the loss at the lowest cost of a call.
+
+        The arrays are used in place, so that changing their elements changes what the next call
+        computes; the gradient goes to arrays that each call overwrites.
+
+        Returns
+        -------
+        BoundCall
+            ``loss = step()``; then ``step.gradient``.
+
+        Raises
+        ------
+        ArgumentError
+            For arguments that would have to be copied: other dtypes, not C-contiguous, lists.
+
+        Examples
+        --------
+        >>> x = np.array([3.0, 4.0])
+        >>> step = compile(lambda x: np.sum(x * x)).bind(x)
+        >>> step(), step.gradient
+        (25.0, array([6., 8.]))
+        >>> x[0] = 0.0
+        >>> step()
+        16.0
+        """
+        bound, traced = self._trace(args, kwargs, "bind")
+        self._binder.check(bound)
+        kernel = self._kernel(traced, chosen_inputs(bound, traced))
+        return BoundCall(bound, traced, kernel, isinstance(self._argnums, int))
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """Return the traced call at every stage; see `Lowered`."""
@@ -313,12 +359,19 @@ class CompiledFunction(Wrapper):
         return build(traced, wrt, stem, made_from, self._strict, self._families)
 
     def _run(
-        self, bound: Bound, traced: TracedCall, wrt: tuple[int, ...]
+        self, bound: Bound, traced: TracedCall, wrt: tuple[int, ...], out: Any = None
     ) -> tuple[float, list[Any], Any]:
         kernel = self._kernel(traced, wrt)
-        gradients = [np.empty(traced.arguments[place].shape) for place in wrt]
+        given = inputs(bound, traced)
+        arguments = [traced.arguments[place] for place in wrt]
+        if out is None:
+            gradients = [np.empty(argument.shape) for argument in arguments]
+        else:
+            single = isinstance(self._argnums, int)
+            arrays = [x for x in given if isinstance(x, np.ndarray)]
+            gradients = given_arrays(out, bound, arguments, single, arrays)
         aux = [np.empty(shape) for shape in kernel.aux]
-        value = kernel.call(*inputs(bound, traced), *gradients, *aux)
+        value = kernel.call(*given, *gradients, *aux)
         return value, gradients, auxiliary(traced, aux) if self._has_aux else None
 
 

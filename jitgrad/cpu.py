@@ -97,8 +97,7 @@ def flags(strict: bool) -> str:
     """Return the compiler flags as a text, to go into the digest of the kernel's name."""
     # Sorted: a set prints in another order in each process, and the kernel would get another name.
     allowed = [sorted(_fastmath(function, strict)) for function in (SUM, "")]
-    library = "" if strict else f" vector_math={vector_math.DIGEST}"
-    return f"nogil error_model=numpy fastmath={allowed}{library}"
+    return f"nogil error_model=numpy fastmath={allowed} library={vector_math.DIGEST}"
 
 
 def types_of(*arguments: Any) -> tuple[Any, ...]:

@@ -89,6 +89,13 @@ class NotCalledError(JitgradError, RuntimeError):
     """Something was asked of a compiled function that only its first call will make."""
 
 
+class ChangedError(JitgradError, RuntimeError):
+    """A bound call was made after something that the loss names outside itself was replaced.
+
+    ``loss.bind(...)`` compiles for what is there at that moment. Write ``loss.bind(...)`` again.
+    """
+
+
 _STANDARD = sysconfig.get_path("stdlib") + os.sep
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _INSIDE = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<frozen")

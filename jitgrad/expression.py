@@ -295,7 +295,7 @@ def imports(called: list[str], body: str, library: Collection[str] = ()) -> str:
 
     Those of ``library`` come from `vector_math`.
     """
-    modules: dict[str, set[str]] = {"math": set(), "numpy": set()}
+    modules: dict[str, set[str]] = {"math": set(), "numpy": set(), "special": set()}
     for module, function in filter(None, map(library_call, set(called) - {*library})):
         modules[module].add(function)
     vectors = sorted({*called} & {*library})
@@ -308,8 +308,9 @@ def imports(called: list[str], body: str, library: Collection[str] = ()) -> str:
         lines["math"] = "\n".join(filter(None, ["import math", lines.get("math", "")]))
     ours = ["import numpy as np"] if re.search(r"\bnp\.", body) else []
     ours += [lines["numpy"]] if "numpy" in lines else []
-    made = f"from jitgrad.vector_math import {', '.join(vectors)}" if vectors else ""
-    return "\n\n".join(filter(None, [lines.get("math", ""), "\n".join(ours), made]))
+    made = [lines["special"].replace("special", "jitgrad.special")] if "special" in lines else []
+    made += [f"from jitgrad.vector_math import {', '.join(vectors)}"] if vectors else []
+    return "\n\n".join(filter(None, [lines.get("math", ""), "\n".join(ours), "\n".join(made)]))
 
 
 def helper(name: str) -> str:

@@ -45,7 +45,7 @@ def gather(tape: Any, x: Traced, items: tuple[Any, ...]) -> Traced:
     items : tuple
         Ints, slices, None, an ellipsis, and arrays or lists of integers.
     """
-    items = expand_ellipsis(items, len(x.dims))
+    items = expand_ellipsis(_unmasked(items, x.dims), len(x.dims))
     advanced = [at for at, item in enumerate(items) if is_array(item) or _is_int(item)]
     together = advanced == list(range(advanced[0], advanced[-1] + 1))
     x = view(x, tuple(slice(None) if is_array(item) else item for item in items))
@@ -70,10 +70,29 @@ def gather(tape: Any, x: Traced, items: tuple[Any, ...]) -> Traced:
         return _one_after_another(tape, x, kept, uneven, inner)
     code, stride, table = _one_table(tape, x, code, uneven, inner)
     hole = (0,) * (len(inner) - len(table.dims))
-    over_table = (*(0,) * len(before), *hole, *table.strides, *(0,) * len(after))
-    over_table = tuple(s if n != 1 else 0 for s, n in zip(over_table, dims, strict=True))
+    steps = (s if n != 1 else 0 for s, n in zip(table.strides, table.dims, strict=True))
+    over_table = (*(0,) * len(before), *hole, *steps, *(0,) * len(after))
     made: Traced = tape.gathered(code, over_x, table.code, over_table, stride, dims)
     return made
+
+
+def _unmasked(items: tuple[Any, ...], dims: Shape) -> tuple[Any, ...]:
+    """Write a mask over several axes as the positions of its truths: an array for each axis."""
+    masks = [np.asarray(item) if isinstance(item, list | np.ndarray) else None for item in items]
+    counts = [
+        mask.ndim if mask is not None and mask.dtype == bool and mask.ndim > 1 else 1
+        for mask in masks
+    ]
+    written: list[Any] = []
+    axis, used = 0, sum(counts[n] for n, x in enumerate(items) if x is not None and x is not ...)
+    for item, mask, count in zip(items, masks, counts, strict=True):
+        written.extend(np.nonzero(mask) if mask is not None and count > 1 else (item,))
+        if mask is not None and count > 1 and mask.shape != dims[axis : axis + count]:
+            raise PositionError(
+                f"{user_location()}: a mask of shape {mask.shape} on axes of {dims[axis:]}"
+            )
+        axis += len(dims) - used if item is ... else count if item is not None else 0
+    return tuple(written)
 
 
 def _is_int(item: Any) -> bool:
@@ -165,7 +184,7 @@ def _positions(tape: Any, where: Any, extent: int) -> Any:
     positions = np.asarray(where)
     if positions.dtype == bool and positions.shape == (extent,):
         positions = np.flatnonzero(positions)
-    if positions.size == 0:
+    if positions.size == 0 and isinstance(where, list):
         positions = positions.astype(np.int64)
     if positions.dtype.kind not in "iu":
         raise UnsupportedError(
@@ -176,7 +195,7 @@ def _positions(tape: Any, where: Any, extent: int) -> Any:
     if positions.size and not -extent <= positions.min() <= positions.max() < extent:
         found = f"{positions.min()} to {positions.max()}"
         raise PositionError(f"{user_location()}: indices {found} on an axis of extent {extent}")
-    return np.ascontiguousarray(positions % max(extent, 1), dtype=np.int64)
+    return np.array(positions % max(extent, 1), dtype=np.int64, order="C")
 
 
 def _given(tape: Any, where: Value, extent: int) -> Traced:

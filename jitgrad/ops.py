@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jitgrad import special
+
 Number = Any  # a Python number, a NumPy scalar or an array
 ARGUMENTS = ("x", "y", "z")
 LN2 = "0.6931471805599453"
@@ -169,6 +171,14 @@ _ROWS = (
     _unary("arctanh", "g / (1.0 - x * x)", UNIT),
     _unary("erf", "g * 1.1283791670955126 * exp(-x * x)", expression="math.erf(x)"),
     _unary("erfc", "-g * 1.1283791670955126 * exp(-x * x)", expression="math.erfc(x)"),
+    _unary("gammaln", "g * digamma(x)", POSITIVE, expression="math.lgamma(x)"),
+    _unary("digamma", "g * polygamma(1.0, x)", POSITIVE, expression="special.digamma(x)"),
+    Op(
+        "polygamma",
+        "special.polygamma(x, y)",
+        (None, "g * polygamma(x + 1.0, y)"),
+        ((1.0, 1.0), POSITIVE),
+    ),
     _unary("abs", "g * sign(x)", POSITIVE, expression="abs(x)", kink="0 at 0"),
     _unary("sign", None, POSITIVE),
     _unary("floor", None, (0.1, 0.9)),
@@ -310,6 +320,8 @@ def _scalar_library(module: str, function: str) -> Callable[..., Number]:
     """Python's own function where it has one, NumPy's for the edges on which Python raises."""
     slow: Any = getattr(np, function, None)
     fast = getattr(math, {"arctan2": "atan2"}.get(function, function.replace("arc", "a")), None)
+    if module == "special":
+        return getattr(special, function)  # type: ignore[no-any-return]
     if module == "math":
         return getattr(math, function)  # type: ignore[no-any-return]
     if fast is None or function in ("floor", "ceil"):
@@ -336,7 +348,7 @@ def _scalar_pow(x: Number, y: Number) -> Number:
 def _array_library(module: str, function: str) -> Callable[..., Number]:
     if module == "numpy":
         return getattr(np, function)  # type: ignore[no-any-return]
-    return np.vectorize(getattr(math, function), otypes=[float])
+    return np.vectorize(_scalar_library(module, function), otypes=[float])
 
 
 def _scalar_where(condition: Any, chosen: Number, other: Number) -> Number:

@@ -46,6 +46,6 @@ PASSES: tuple[Pass, ...] = (
 _in_order = functools.partial(fuse, strict=True)
 
 STRICT_PASSES: tuple[Pass, ...] = tuple(
-    _in_order if step is fuse else step for step in PASSES if step is not gather_sums
+    _in_order if step is fuse else step for step in PASSES if step not in (products, gather_sums)
 )
 """The same for ``strict=True``: sums are added up in the order in which they were written."""

@@ -180,8 +180,7 @@ def _covers(
         return True
     outer = [_index(position) for position in target.index[:-2]]
     whole = all(
-        own.get(name) == Affine(extent)
-        for name, extent in zip(outer, buffer.shape, strict=False)
+        own.get(name) == Affine(extent) for name, extent in zip(outer, buffer.shape, strict=False)
     )
     return whole and len(set(outer)) == len(outer)
 
@@ -190,17 +189,19 @@ def _extracted(program: Program, found: _Found) -> Program:
     """Put the product in front of its nest, or behind it, and take the sum out of it."""
     buffers = dict(program.buffers)
     made: tuple[Node, ...] = (found.product,)
+    added: Node | None = None
     gone: set[int] = {id(found.node)}
     if found.fill is not None:
         gone.add(id(found.fill))
     else:
-        made, added = _added(buffers, found)
+        product, added = _added(buffers, found)
+        made = (product,) if found.inside else (product, added)
 
     def visit(block: Block) -> Block:
         nodes: list[Node] = []
         for node in block:
             if isinstance(node, Loop):
-                nodes.extend(added if node.index == found.inside else ())
+                nodes.extend((added,) if added and node.index == found.inside else ())
                 here = made if node.index == found.loop else ()
                 body = visit(node.body)
                 rest = (node._replace(body=body),) if body else ()
@@ -212,19 +213,22 @@ def _extracted(program: Program, found: _Found) -> Program:
     return program._replace(buffers=buffers, body=visit(program.body))
 
 
-def _added(buffers: dict[str, Buffer], product: Product) -> tuple[Node, ...]:
-    """Make the product in a matrix of its own and add that to the target."""
-    target = product.target
+def _added(buffers: dict[str, Buffer], found: _Found) -> tuple[Product, Node]:
+    """Make the product in a matrix of its own and add that to the target, in loops or in place."""
+    product, target = found.product, found.product.target
     name = f"product{len(buffers)}"
     (row, rows), (column, columns), _ = product.loops
+    extents = {row: rows, column: columns}
     whole = buffers[target.buffer]
-    shape = tuple({row: rows, column: columns}[p.terms[0][0]] for p in target.index[-2:])
-    buffers[name] = Buffer(shape, "temporary", whole.dtype)
+    indices = [_index(position) for position in target.index[-2:]]
+    buffers[name] = Buffer(tuple(map(extents.__getitem__, indices)), "temporary", whole.dtype)
     element = Ref(name, target.index[-2:])
-    names = {index: f"{index}_{name}" for index in (row, column)}
-    fresh = {index: Affine.index(other) for index, other in names.items()}
+    into = product._replace(target=element)
+    if found.inside:
+        target = found.node.target
+        return into, Accumulate(target, Ref(name, target.index[-2:]), product.site)
+    fresh = {index: Affine.index(f"{index}_{name}") for index in indices}
     node: Node = Accumulate(target.substitute(fresh), element.substitute(fresh), product.site)
-    for position in reversed(target.index[-2:]):
-        index = position.terms[0][0]
-        node = Loop(names[index], Affine({row: rows, column: columns}[index]), (node,))
-    return product._replace(target=element), node
+    for index in reversed(indices):
+        node = Loop(f"{index}_{name}", Affine(extents[index]), (node,))
+    return into, node

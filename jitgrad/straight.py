@@ -12,10 +12,11 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from jitgrad.errors import UnsupportedError, user_location
 from jitgrad.graph import active
 from jitgrad.outside import ABSENT, Outside, holds_data
 from jitgrad.signature import is_packed
@@ -23,6 +24,7 @@ from jitgrad.value import Value
 
 MISS = object()
 _F8, _I8 = np.dtype(np.float64), np.dtype(np.int64)
+_NAMES = {"ndarray": np.ndarray, "f8": _F8, "i8": _I8, "empty": np.empty, "MISS": MISS}
 _LARGEST = 200  # leaves: each is a few checks
 _CONTAINERS: dict[type, str] = {dict: "dict", list: "list", tuple: "tuple"}
 
@@ -190,6 +192,40 @@ def straight(
     return _made(built.text(len(args), single), {"kernel": kernel, **built.names})
 
 
+class Surroundings(NamedTuple):
+    """What a straight function reads outside its arguments, as parts of its text.
+
+    ``checks`` are expressions that have to be true, ``inputs`` names that they bind, and ``names``
+    what the text needs in its namespace.
+    """
+
+    checks: list[str]
+    inputs: list[str]
+    names: dict[str, Any]
+
+
+def surroundings(outside: Sequence[Outside], start: int) -> Surroundings:
+    """Return the parts of a text that reads what a function names; leaves count from ``start``.
+
+    Raises
+    ------
+    UnsupportedError
+        Where what the function names is not of the simple kind.
+    """
+    built = Straight((), set(), (), ())
+    built.count, built.own = start, start
+    try:
+        for number, place in enumerate(outside):
+            built._outside(place, number)
+    except _Misfit:
+        raise UnsupportedError(
+            f"{user_location()}: bind() of a loss that names other data outside itself than "
+            "C-contiguous float64 and int64 arrays, numbers and containers of them; give it as an "
+            "argument"
+        ) from None
+    return Surroundings(built.checks, built.inputs, {**_NAMES, **built.names})
+
+
 _BACKWARD = """\
 def straight({parameters}):
     try:
@@ -242,14 +278,7 @@ def straight_backward(
 
 
 def _made(text: str, names: dict[str, Any]) -> Callable[..., Any]:
-    namespace = {
-        "ndarray": np.ndarray,
-        "f8": _F8,
-        "i8": _I8,
-        "empty": np.empty,
-        "MISS": MISS,
-        **names,
-    }
+    namespace = {**_NAMES, **names}
     exec(text, namespace)
     made: Callable[..., Any] = namespace["straight"]
     return made

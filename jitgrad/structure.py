@@ -178,13 +178,22 @@ def full_index(index: Any, shape: Shape) -> tuple[Any, ...]:
     (3, slice(None, None, None), None)
     """
     entries: list[Any] = []
+    masks: list[tuple[int, Shape]] = []
     for entry in index if isinstance(index, tuple) else (index,):
-        entries.extend(_index_entries(entry))
+        found = _index_entries(entry)
+        if np.ndim(found[0]) and np.asarray(entry).dtype == bool:
+            masks.append((len(entries), np.shape(entry)))
+        entries.extend(found)
     taken = sum(entry is not None and entry is not Ellipsis for entry in entries)
     if taken > len(shape):
         raise IndexError(f"{user_location()}: {taken} indices for an array of shape {shape}.")
     missing = [slice(None)] * (len(shape) - taken)
     cut = next((at for at, entry in enumerate(entries) if entry is Ellipsis), len(entries))
+    for at, mask in masks:
+        first = sum(entry is not None and entry is not Ellipsis for entry in entries[:at])
+        first += len(missing) if at > cut else 0
+        if shape[first : first + len(mask)] != mask:
+            raise IndexError(f"{user_location()}: a mask of shape {mask} on axes of {shape}.")
     entries[cut : cut + 1] = missing
     extents = iter(shape)
     return tuple(None if entry is None else _inside(entry, next(extents)) for entry in entries)
@@ -195,7 +204,7 @@ def _index_entries(entry: Any) -> tuple[Any, ...]:
         return (entry,)
     if isinstance(entry, list | tuple):
         entry = np.asarray(entry, dtype=None if len(entry) else int)
-    if isinstance(entry, np.ndarray) and entry.dtype == bool:
+    if isinstance(entry, np.ndarray) and entry.dtype == bool and entry.ndim:
         return entry.nonzero()
     if isinstance(entry, np.ndarray) and entry.dtype.kind in "iu":
         return (entry if entry.ndim else int(entry),)

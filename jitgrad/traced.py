@@ -236,13 +236,12 @@ def view(x: Traced, items: tuple[Any, ...]) -> Traced:
 
 
 def _whole(item: Any) -> int:
-    try:
+    if hasattr(item, "__index__") and not isinstance(item, bool | np.bool_):  # these are masks
         return int(item.__index__())
-    except AttributeError:
-        raise UnsupportedError(
-            f"{user_location()}: an index of type {type(item).__name__}; expected ints, slices, "
-            "None, ... or integer arrays"
-        ) from None
+    raise UnsupportedError(
+        f"{user_location()}: an index of type {type(item).__name__}; expected ints, slices, "
+        "None, ... or integer arrays"
+    )
 
 
 def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:

@@ -31,11 +31,11 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from jitgrad import formats
+from jitgrad import formats, special
 from jitgrad.formats import DOUBLE, SINGLE, Format
 from jitgrad.ops import OPS
 
-_FILES = (Path(__file__), Path(formats.__file__))
+_FILES = (Path(__file__), Path(formats.__file__), Path(special.__file__))
 DIGEST = hashlib.sha256(b"".join(file.read_bytes() for file in _FILES)).hexdigest()[:16]
 """For the names of kernels: Numba's cache does not see that a function of another file changed."""
 

@@ -364,7 +364,9 @@ def test_cross():
     )
 
 
-@pytest.mark.parametrize("name", ["erf", "erfc", "expit", "ndtr", "logit", "xlogy"])
+@pytest.mark.parametrize(
+    "name", ["erf", "erfc", "expit", "ndtr", "logit", "xlogy", "gammaln", "psi"]
+)
 def test_special_functions(name):
     function = getattr(scipy.special, name)
 
