@@ -18,9 +18,8 @@ from jitgrad.call import inputs
 from jitgrad.dag import Graph
 from jitgrad.emit import emit
 from jitgrad.generic import Generic, Printed, generalised
-from jitgrad.pipeline import PASSES, STRICT_PASSES
+from jitgrad.pipeline import FORWARD, PASSES, STRICT_FORWARD, STRICT_PASSES
 from jitgrad.program import Program
-from jitgrad.simplify import prepare
 from jitgrad.tape import Tape
 from jitgrad.trace import TracedCall
 
@@ -116,7 +115,9 @@ def build(
     """
     clock = _Clock(traced.timings)
     names = [traced.arguments[place].buffer for place in wrt]
-    program = prepare(traced.program)
+    program = traced.program
+    for step in STRICT_FORWARD if strict else FORWARD:
+        program = step(program)
     if wrt:
         program = gradient(program, names)
     clock.lap("adjoint")

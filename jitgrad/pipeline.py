@@ -1,4 +1,4 @@
-"""The pipeline: what happens to a Program between the adjoint and the printer, in order.
+"""The pipeline: what happens to a Program before the adjoint, and between it and the printer.
 
 Each pass maps a Program to a Program that computes the same; the reference interpreter holds them
 to it. Up to `contract` every read sees the final value of an element.
@@ -14,15 +14,21 @@ from jitgrad.contract import contract
 from jitgrad.fuse import fuse, sink_fills
 from jitgrad.hoist import hoist
 from jitgrad.invariant import lift_invariants
+from jitgrad.late import gather_late
 from jitgrad.products import products
 from jitgrad.program import Program
 from jitgrad.rematerialise import rematerialise
-from jitgrad.simplify import plain, simplify
+from jitgrad.simplify import plain, prepare, simplify
 from jitgrad.strip import strip
 from jitgrad.sums import gather_sums
 from jitgrad.unroll import unroll
 
 Pass: TypeAlias = Callable[[Program], Program]
+
+FORWARD: tuple[Pass, ...] = (prepare, gather_late)
+"""Before the adjoint."""
+
+STRICT_FORWARD: tuple[Pass, ...] = (prepare,)
 
 PASSES: tuple[Pass, ...] = (
     plain,
