@@ -13,6 +13,7 @@ from typing import TypeAlias
 from jitgrad.contract import contract
 from jitgrad.fuse import fuse, sink_fills
 from jitgrad.hoist import hoist
+from jitgrad.interchange import interchange
 from jitgrad.invariant import lift_invariants
 from jitgrad.late import gather_late
 from jitgrad.products import products
@@ -38,6 +39,8 @@ PASSES: tuple[Pass, ...] = (
     products,
     simplify,
     fuse,
+    interchange,
+    fuse,
     rematerialise,
     simplify,
     fuse,
@@ -52,6 +55,8 @@ PASSES: tuple[Pass, ...] = (
 _in_order = functools.partial(fuse, strict=True)
 
 STRICT_PASSES: tuple[Pass, ...] = tuple(
-    _in_order if step is fuse else step for step in PASSES if step not in (products, gather_sums)
+    _in_order if step is fuse else step
+    for step in PASSES
+    if step not in (products, interchange, gather_sums)
 )
 """The same for ``strict=True``: sums are added up in the order in which they were written."""

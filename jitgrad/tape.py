@@ -234,7 +234,12 @@ class Tape:
             raise ShapeError(
                 f"{user_location()}: {name} of arrays of shapes {shapes}, which do not broadcast"
             ) from None
-        strides = tuple(spread(value, shape) for value in values)
+        # A constant has no storage. It is written as if it had this shape, so that `0 + x`, where a
+        # sum starts, is the same instruction as the additions that follow.
+        strides = tuple(
+            contiguous(shape) if value.code <= CONSTANT else spread(value, shape)
+            for value in values
+        )
         return self._array(Symbol(name, shape, strides), shape, [v.code for v in values], kind)
 
     def sum(self, x: Any, axis: Any = None, keepdims: bool = False) -> Traced:
