@@ -287,7 +287,8 @@ class _Printer:
     def _range(self, loop: Loop, start: Affine) -> str:
         if loop.limit is not None:
             limit = ast.unparse(self.names.position(loop.limit))
-            return f"range(min({loop.extent.constant}, {limit}))"
+            extent = f"min({loop.extent.constant}, {limit})"
+            return f"range({extent} - 1, -1, -1)" if loop.backward else f"range({extent})"
         low, high = start, loop.extent.plus(start)
         if low == Affine() and not loop.backward and (array := goes_along(loop, self.buffers)):
             return f"range({self.names.of(array[0])}.shape[{array[1]}])"

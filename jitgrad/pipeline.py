@@ -10,7 +10,8 @@ import functools
 from collections.abc import Callable
 from typing import TypeAlias
 
-from jitgrad.contract import contract
+from jitgrad.columns import columns
+from jitgrad.contract import contract, promote
 from jitgrad.fuse import fuse, sink_fills
 from jitgrad.hoist import hoist
 from jitgrad.interchange import interchange
@@ -18,6 +19,7 @@ from jitgrad.invariant import lift_invariants
 from jitgrad.late import gather_late
 from jitgrad.products import products
 from jitgrad.program import Program
+from jitgrad.regular import regular
 from jitgrad.rematerialise import rematerialise
 from jitgrad.simplify import plain, prepare, simplify
 from jitgrad.strip import strip
@@ -48,6 +50,9 @@ PASSES: tuple[Pass, ...] = (
     fuse,
     strip,
     contract,
+    regular,
+    columns,
+    promote,
     gather_sums,
     hoist,
 )
