@@ -104,7 +104,9 @@ def _runs(columns: Ints) -> _Runs | None:
     if len(columns) < FEWEST * FEWEST:
         return None
     steps = np.diff(columns, axis=0)
-    breaks = np.flatnonzero((steps != steps[0]).any(axis=1)) + 1
+    kinds, counts = np.unique(steps, axis=0, return_counts=True)
+    usual = kinds[counts.argmax()]
+    breaks = np.flatnonzero((steps != usual).any(axis=1)) + 1
     starts = np.concatenate([[0], breaks])
     lengths = np.diff(np.concatenate([starts, [len(columns)]]))
     if not FEWEST <= len(starts) <= len(columns) // 2:
@@ -113,7 +115,7 @@ def _runs(columns: Ints) -> _Runs | None:
     if any(line is None for line in lines):
         return None
     length, *first = [line for line in lines if line is not None]
-    return _Runs(len(starts), length, tuple(first), tuple(int(step) for step in steps[0]))
+    return _Runs(len(starts), length, tuple(first), tuple(map(int, usual)))
 
 
 def _line(values: Ints) -> tuple[int, int] | None:
