@@ -156,9 +156,9 @@ def moved(arguments, number, at, step):
 class Pipeline:
     """One traced function through all stages."""
 
-    def __init__(self, case, strict):
+    def __init__(self, function, case, strict):
         self.strict = strict
-        function = compiled.compile(defined(case.source), argnums=case.argnums, strict=strict)
+        function = compiled.compile(function, argnums=case.argnums, strict=strict)
         bound, self.traced = function._trace(tuple(fresh(case.arguments)), {})
         self.given = call.inputs(bound, self.traced)
         self.names = [argument.buffer for argument in self.traced.arguments]
@@ -172,33 +172,45 @@ class Pipeline:
 
     def stages(self):
         """Yield the name and the result of each stage."""
-        program = verify(self.traced.program)
-        yield "lower", self.interpreted(program, [])
-        program = verify(gradient(verify(prepare(program)), self.wrt))
+        yield "lower", self.interpreted(verify(self.traced.program), [])
+        program = self.differentiated()
         yield "adjoint", self.interpreted(program, self.outputs)
         contracted = False
-        for number, step in enumerate(STRICT_PASSES if self.strict else PASSES):
+        for number, step in enumerate(self.passes()):
             before, program = program, step(program)
             contracted = contracted or step is contract
             if program != before:
                 program = program if contracted else verify(program)
-                name = getattr(step, "func", step).__name__
-                yield f"{number} {name}", self.interpreted(program, self.outputs)
+                yield f"{number} {called(step)}", self.interpreted(program, self.outputs)
         yield "source in CPython", self.printed(program)
+
+    def differentiated(self):
+        """The program of the value and the gradient, before all passes."""
+        return verify(gradient(verify(prepare(self.traced.program)), self.wrt))
+
+    def passes(self):
+        """The passes in order."""
+        return STRICT_PASSES if self.strict else PASSES
 
     def printed(self, program):
         """Run the generated text; what it leaves unwritten is NaN."""
         arguments = [*self.names, *self.outputs]
         made = emit.emit(program, name="kernel_name", arguments=arguments, strict=self.strict)
         name = f"fuzzed_{cache.digest(made.text)}"
-        return self.called(cpu.interpret(made.text.replace("kernel_name", name), name), program)
+        return self.executed(cpu.interpret(made.text.replace("kernel_name", name), name), program)
 
-    def called(self, kernel, program):
-        kernel.__globals__["np"] = Poisoned()
+    def executed(self, kernel, program):
+        kernel.__globals__.update(np=Poisoned(), float=np.float64)
+        given = [np.float64(a) if isinstance(a, float) else a for a in fresh(self.given)]
         gradients = [np.full(program.buffers[name].shape, np.nan) for name in self.outputs]
-        with np.errstate(all="ignore"):
-            value = kernel(*fresh(self.given), *gradients)
+        with np.errstate(all="ignore"):  # NumPy's floats divide by zero, as Numba's do
+            value = kernel(*given, *gradients)
         return Result(float(value), gradients)
+
+
+def called(step):
+    """The name of a pass."""
+    return getattr(step, "func", step).__name__
 
 
 class Poisoned:
@@ -255,7 +267,7 @@ def check(case):
 def through(case, expected, strict, bits=None):
     """Compare every stage of the pipeline."""
     mode = "strict " if strict else ""
-    pipeline = attempt(f"{mode}trace", Pipeline, case, strict)
+    pipeline = attempt(f"{mode}trace", Pipeline, defined(case.source), case, strict)
     stages = pipeline.stages()
     stage = "lower"
     while True:
