@@ -165,6 +165,7 @@ class Pipeline:
         wrt = call.chosen_inputs(bound, self.traced)
         self.wrt = [self.names[place] for place in wrt]
         self.outputs = [f"grad_{name}" for name in self.wrt]
+        self.reached = []  # the program before each pass
 
     def interpreted(self, program, outputs):
         outcome = run(program, dict(zip(self.names, self.given, strict=True)))
@@ -177,6 +178,7 @@ class Pipeline:
         yield "adjoint", self.interpreted(program, self.outputs)
         contracted = False
         for number, step in enumerate(self.passes()):
+            self.reached.append(program)
             before, program = program, step(program)
             contracted = contracted or step is contract
             if program != before:
@@ -325,7 +327,7 @@ def usable(case):
 # --- making failures smaller ---------------------------------------------------------------------
 
 
-def minimised(case, stage):
+def minimised(case, stage, check=check):
     """Drop statements and parts of expressions as long as the same stage fails."""
     left = ATTEMPTS
     changed = True
@@ -335,13 +337,13 @@ def minimised(case, stage):
             left -= 1
             if left < 0:
                 return case
-            if fails(case._replace(source=smaller), stage):
+            if fails(case._replace(source=smaller), stage, check):
                 case, changed = case._replace(source=smaller), True
                 break
     return case
 
 
-def fails(case, stage):
+def fails(case, stage, check):
     try:
         check(case)
     except Mismatch as failure:

@@ -39,12 +39,15 @@ class Report(NamedTuple):
         How many directions were compared with central differences.
     left_out : tuple of str
         The passes that it was run without.
+    numba : bool
+        Whether it was compiled.
     """
 
     outcome: str
     autograd: str = ""
     differences: int = 0
     left_out: tuple = ()
+    numba: bool = False
 
 
 def check(case, without=1, numba=False):
@@ -72,14 +75,14 @@ def check(case, without=1, numba=False):
     if not all(np.all(np.abs(g) < LARGE) for g in eager.gradients):
         return Report("not finite")
     near("value", "eager", eager.value, expected, abs(expected), tolerance)
-    compared = with_autograd(case, eager, tolerance)
     directions = with_differences(case, eager, max(tolerance, 1e-4))
+    compared = with_autograd(case, eager, tolerance)
     left_out = through(case, eager, tolerance, without)
     if left_out is None:
         return Report("unsupported in a trace", compared, directions)
     if numba:
         with_numba(case, eager, tolerance)
-    return Report("checked", compared, directions, left_out)
+    return Report("checked", compared, directions, left_out, numba)
 
 
 # --- running the user's function -----------------------------------------------------------------
@@ -155,6 +158,10 @@ class Autograd:
     @staticmethod
     def outer(a, b):
         return autograd.numpy.ravel(a)[:, None] * autograd.numpy.ravel(b)
+
+    @staticmethod
+    def repeat(a, times, axis):
+        return autograd.numpy.repeat(a, times, axis % np.ndim(a))  # its rule takes no other
 
     @staticmethod
     def vdot(a, b):
@@ -237,13 +244,12 @@ class Pipeline(fuzz.Pipeline):
             compare("the interpreter and its quick form", found, expected, 1e-12)
         return Result(outcome.value, [outcome.buffers[name] for name in outputs])
 
-    def without(self, left_out):
-        """Yield what comes out of the passes, and of the source, when some are left out."""
-        program = self.differentiated()
-        for number, step in enumerate(self.passes()):
-            program = program if number in left_out else step(program)
-        yield "passes", self.interpreted(program, self.outputs)
-        yield "source in CPython", self.printed(program)
+    def without(self, number):
+        """What the source gives when one pass is left out."""
+        program = self.reached[number]
+        for step in self.passes()[number + 1 :]:
+            program = step(program)
+        return self.printed(program)
 
 
 def executions(block, times=1):
@@ -277,8 +283,7 @@ def through(case, expected, tolerance, without):
     chosen = draw.sample(some, min(without, len(some)))
     for number in chosen:
         name = f"{mode}without {number} {called(passes[number])}"
-        for part, found in attempt(name, lambda n: list(pipeline.without({n})), number):
-            compare(f"{name}: {part}", found, expected, tolerance)
+        compare(name, attempt(name, pipeline.without, number), expected, tolerance)
     return tuple(f"{number} {called(passes[number])}" for number in chosen)
 
 
@@ -310,7 +315,7 @@ def with_numba(case, eager, tolerance):
 
 
 def same_type(stage, gradient, argument):
-    """Raise where a gradient has not the dtype of its argument."""
-    if np.result_type(gradient) != np.result_type(argument):
+    """Raise where a gradient has not the dtype of its argument, an array."""
+    if isinstance(argument, np.ndarray) and gradient.dtype != argument.dtype:
         found, wanted = np.result_type(gradient), np.result_type(argument)
         raise Mismatch(stage, f"a gradient of {found} for an argument of {wanted}")

@@ -38,7 +38,7 @@ LARGE = 50.0  # the largest number in a program
 GAP = 1e-3  # between two numbers that an op compares
 TRIES = 12  # at an expression
 WRONG = (ValueError, IndexError, TypeError, AttributeError, ArithmeticError)
-EXTENTS = [1, 2, 2, 3, 3, 3, 5, 5, 17]
+EXTENTS = [1, 2, 3, 5, 5, 6, 6, 7, 17]  # loops of up to 4 are written out: programs get long
 MOST = {"small": 60, "long": 500, "large": 1500}  # elements of an array
 WORK = {"small": 900, "long": 5000, "large": 14000}  # multiply-adds and elements of a program
 SMOOTH = [
@@ -681,7 +681,7 @@ class Maker:
         self.singles = self.chance(0.25)
         pool = self.draw.sample(EXTENTS, 3)
         if self.scale == "small":
-            pool = [n if n < 17 else 4 for n in pool]
+            pool = [n if n < 17 else 5 for n in pool]
         if self.chance(0.04):
             pool[0] = 0
         if self.scale != "small":
@@ -759,7 +759,7 @@ class Maker:
 
     def program(self):
         parameters = self.parameters()
-        for _ in range(self.draw.choice([1, 2, 2, 3, 3, 4, 5, 6])):
+        for _ in range(self.draw.choice([1, 1, 2, 2, 3, 3, 4])):
             if self.work > WORK[self.scale]:
                 break
             self.statement()

@@ -5,7 +5,10 @@ import textwrap
 
 import numpy as np
 
+from jitgrad import Value
+from tests import fuzz_arrays
 from tests.fuzz import check, stop
+from tests.random_arrays import ArrayProgram
 from tests.random_functions import RandomFunction
 
 
@@ -88,3 +91,52 @@ def test_a_sum_that_starts_from_what_its_own_loop_makes():
         return abs(total) - 0.98 * s
 
     assert agrees(f, np.array([1.309]), np.array([-0.335, -0.306, 1.313, 0.376, -0.806]))
+
+
+# --- array programs -------------------------------------------------------------------------------
+
+
+def array_agrees(f, *arguments, argnums=(0,), numba=False):
+    """Whether every stage agrees on a program; arguments are texts, as `random_arrays` writes them.
+
+    Every pass is left out once.
+    """
+    source = textwrap.dedent(inspect.getsource(f))
+    case = ArrayProgram(0, source, arguments, argnums, any("float32" in a for a in arguments))
+    report = fuzz_arrays.check(case, without=99, numba=numba)
+    return report.outcome == "checked" and report.differences
+
+
+def test_a_number_given_as_an_array_of_one():
+    """The printer reshaped what the kernel is given as a number."""
+
+    def f(x, y):
+        return np.sum(np.vstack([x, y[None]]) * np.tanh(x)) + np.sum(np.reshape(x, (1, 1)))
+
+    assert array_agrees(f, "0.7", "made(0)", argnums=(0, 1), numba=True)
+
+
+def test_inner_with_a_scalar_is_a_product():
+    """It multiplied by the transposed matrix."""
+
+    def f(x, y):
+        return np.sum(np.inner(x, y) * np.arange(6.0).reshape(2, 3))
+
+    assert array_agrees(f, "0.7", "made(0, 2, 3)", argnums=(0, 1))
+
+
+def test_a_new_axis_for_an_eager_scalar():
+    v = Value(2.0)
+    w = np.sum(v[None, ...] * np.array([1.0, 3.0]))
+    w.backward()
+    assert (w.data, v.grad) == (8.0, 4.0)
+
+
+def test_a_product_of_gathered_columns():
+    """The pass that looks for matrix products compared names with positions."""
+
+    def f(x, y, i):
+        return np.mean(np.matmul(x[:, i], y))
+
+    given = "made(0, 5, 5)", "made(1, 5, 5)", "whole(2, 0, 5, 5)"
+    assert array_agrees(f, *given, argnums=(0, 1))
