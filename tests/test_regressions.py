@@ -140,3 +140,12 @@ def test_a_product_of_gathered_columns():
 
     given = "made(0, 5, 5)", "made(1, 5, 5)", "whole(2, 0, 5, 5)"
     assert array_agrees(f, *given, argnums=(0, 1))
+
+
+def test_single_elements_of_a_matrix_get_their_cotangents_before_the_loop():
+    """A fill was moved behind what had been added through a view of the same numbers."""
+
+    def f(x, a):
+        return np.sum(np.sin(np.multiply(x, a)[[1, 0], [1, 2]]))
+
+    assert array_agrees(f, "made(0, 2, 6)", "0.7", argnums=(0, 1))
