@@ -224,6 +224,7 @@ def view(x: Traced, items: tuple[Any, ...]) -> Traced:
             start, stop, step = item.indices(extent)
             dims.append(len(range(start, stop, step)))
             strides.append(stride * step)
+            start = start if dims[-1] else 0  # nothing may start outside: -1 for x[::-1] of none
         else:
             start = _whole(item)
             if not -extent <= start < extent:

@@ -128,7 +128,7 @@ def in_double(arguments):
 
 
 class Autograd:
-    """autograd.numpy, with what it lacks written with what it has."""
+    """autograd.numpy, with what it lacks, or has wrong, written with what it has."""
 
     def __getattr__(self, name):
         return getattr(autograd.numpy, name)
@@ -161,7 +161,12 @@ class Autograd:
 
     @staticmethod
     def repeat(a, times, axis):
-        return autograd.numpy.repeat(a, times, axis % np.ndim(a))  # its rule takes no other
+        return autograd.numpy.repeat(a, times, axis % np.ndim(a))  # wrong for negative ones
+
+    @staticmethod
+    def where(condition, a, b):
+        zeros = np.zeros(np.broadcast_shapes(*map(np.shape, (condition, a, b))))
+        return autograd.numpy.where(condition, a + zeros, b + zeros)  # wrong where it broadcasts
 
     @staticmethod
     def vdot(a, b):

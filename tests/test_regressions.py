@@ -149,3 +149,12 @@ def test_single_elements_of_a_matrix_get_their_cotangents_before_the_loop():
         return np.sum(np.sin(np.multiply(x, a)[[1, 0], [1, 2]]))
 
     assert array_agrees(f, "made(0, 2, 6)", "0.7", argnums=(0, 1))
+
+
+def test_nothing_read_backwards():
+    """The view of no rows began one row before the array."""
+
+    def f(x, y):
+        return np.sum(np.matmul(np.subtract(1.32, x)[::-1, :], np.diagonal(y)) ** 2) + np.sum(y)
+
+    assert array_agrees(f, "made(0, 0, 5)", "made(1, 5, 5)", argnums=(0, 1))
