@@ -167,4 +167,3 @@ def function(name):
             return float(row.evaluate(*map(np.float64, operands)))
 
     return call
-

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jitgrad.graph import NUMPY
+
 PREAMBLE = """\
 import numpy as np
 
@@ -40,7 +42,7 @@ TRIES = 12  # at an expression
 WRONG = (ValueError, IndexError, TypeError, AttributeError, ArithmeticError)
 EXTENTS = [1, 2, 3, 5, 5, 6, 6, 7, 17]  # loops of up to 4 are written out: programs get long
 MOST = {"small": 60, "long": 500, "large": 1500}  # elements of an array
-WORK = {"small": 900, "long": 5000, "large": 14000}  # multiply-adds and elements of a program
+WORK = {"small": 600, "long": 5000, "large": 14000}  # multiply-adds and elements of a program
 SMOOTH = [
     "np.sin({})",
     "np.cos({})",
@@ -119,6 +121,19 @@ UNDER = [  # with whole numbers that may be 0
     "np.where({1} > 0, {0} * np.log({1}), 0.2)",
 ]
 REDUCTIONS = ["sum", "sum", "mean", "max", "min", "var", "std", "amax", "amin", "ptp"]
+REDUCTIONS += ["prod"] if np.prod in NUMPY else []
+MOVES = [
+    "np.flip({a}, {axis})",
+    "np.flip({a})",
+    "np.roll({a}, {steps}, axis={axis})",
+    "np.roll({a}, {steps})",
+    "np.repeat({a}, 2, axis={axis})",
+    "np.tile({a}, 2)",
+    "np.tile({a}, (2, 1))",
+    "np.diff({a}, axis={axis})",
+]
+MOVES += ["np.cumsum({a}, axis={axis})"] if np.cumsum in NUMPY else []
+FLAT_MOVES = ["np.diagonal({a})", "np.fliplr({a})", "np.flipud({a})"]  # of matrices
 
 
 class ArrayProgram(NamedTuple):
@@ -416,6 +431,10 @@ class Maker:
             yield f"np.vdot({a}, {b})"
         if max(ranks) == 3:
             yield f"{a} @ np.swapaxes({b}, -1, -2)"
+        if np.tensordot in NUMPY:
+            yield f"np.tensordot({a}, {b}, 1)"
+        if np.einsum in NUMPY:
+            yield from (f"np.einsum('ij,jk->ik', {a}, {b})", f"np.einsum('ij,ij->i', {a}, {b})")
 
     def affordable(self, text, a, b):
         cost = np.size(self.value(text)) * max((*self.shape(a)[-1:], 1))
@@ -534,19 +553,9 @@ class Maker:
         rank = len(shape)
         if not rank:
             return None
+        text = self.draw.choice(MOVES + FLAT_MOVES * (rank == 2))
         axis, steps = self.draw.randrange(-rank, rank), self.draw.randint(-2, 2)
-        some = [
-            f"np.flip({a}, {axis})",
-            f"np.flip({a})",
-            f"np.roll({a}, {steps}, axis={axis})",
-            f"np.roll({a}, {steps})",
-            f"np.repeat({a}, 2, axis={axis})",
-            f"np.tile({a}, 2)",
-            f"np.tile({a}, ({self.draw.randint(1, 3)}, 1))",
-            f"np.diff({a}, axis={axis})",
-        ]
-        some += [f"np.diagonal({a})", f"np.fliplr({a})", f"np.flipud({a})"] if rank == 2 else []
-        return self.draw.choice(some)
+        return text.format(a=a, axis=axis, steps=steps)
 
     # --- putting together ---
 
@@ -581,7 +590,7 @@ class Maker:
                 if lines and self.run(lines, name):
                     return
         for _ in range(TRIES):
-            name, text = self.fresh("v"), self.term(self.draw.choice([1, 2, 2, 3]))
+            name, text = self.fresh("v"), self.term(self.draw.choice([1, 1, 2, 2, 3]))
             if not text.isidentifier() and self.run([f"{name} = {text}"], name):
                 return
 
@@ -636,8 +645,14 @@ class Maker:
             f"for {k} in range(len({x})):",
         )
         first = [f"    {row} = {x}[{k}]"] if "range" in header else []
-        step = self.one(f"{total} + {text}", f"0.5 * {total} + {text}", f"{total} - 0.3 * {text}")
-        return [f"{total} = 0.0", header, *first, f"    {total} = {step}"], total
+        step = self.one("{} + {}", "0.5 * {} + {}", "{} - 0.3 * {}", "{} * (1.2 + {})")
+        start = "1.0" if "(1.2" in step else "0.0"
+        return [
+            f"{total} = {start}",
+            header,
+            *first,
+            f"    {total} = {step.format(total, text)}",
+        ], total
 
     def stacked(self):
         """A list of rows, put together again."""
@@ -759,7 +774,7 @@ class Maker:
 
     def program(self):
         parameters = self.parameters()
-        for _ in range(self.draw.choice([1, 1, 2, 2, 3, 3, 4])):
+        for _ in range(self.draw.choice([1, 1, 2, 2, 2, 3, 4])):
             if self.work > WORK[self.scale]:
                 break
             self.statement()

@@ -19,7 +19,7 @@ FUNCTIONS, PROGRAMS = 200, 1000  # `make fuzz` checks more, and compiles more of
 @pytest.mark.parametrize("first", range(0, PROGRAMS, BLOCK))
 def test_every_stage_of_array_programs_agrees(first):
     for seed in range(first, first + BLOCK):
-        report = fuzz_arrays.check(random_arrays(seed), without=seed % 2)
+        report = fuzz_arrays.check(random_arrays(seed), without=seed % 3 == 0)
         assert report.outcome in ("checked", "not finite"), seed
 
 
