@@ -250,7 +250,8 @@ class Tape:
 
         It has no derivative: see `arrays.extreme`.
         """
-        return self._reduced(name, self.lift(x), axes, True)
+        x = self.lift(x)
+        return self._reduced(name, x, normal_axes(axes, len(x.dims)), True)
 
     def _reduced(self, name: str, x: Traced, axes: tuple[int, ...], keepdims: bool) -> Traced:
         kept = tuple(n for d, n in enumerate(x.dims) if d not in axes)

@@ -158,3 +158,12 @@ def test_nothing_read_backwards():
         return np.sum(np.matmul(np.subtract(1.32, x)[::-1, :], np.diagonal(y)) ** 2) + np.sum(y)
 
     assert array_agrees(f, "made(0, 0, 5)", "made(1, 5, 5)", argnums=(0, 1))
+
+
+def test_extremes_over_axes_in_any_order():
+    """A trace put the axes back in the order in which they were named."""
+
+    def f(x):
+        return np.sum(np.max(x, axis=(1, -3)) ** 2) + np.sum(np.amin(x, axis=(2, 0)) * x[0, :, 1])
+
+    assert array_agrees(f, "made(0, 3, 3, 3)")
