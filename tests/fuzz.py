@@ -1,17 +1,13 @@
-"""Random functions through every stage: ``python -m tests.fuzz 5000 --seed 0``.
+"""Random functions through every stage; `fuzz_command` runs it on many.
 
 For each function the value and the gradient of eager Values, of the reference interpreter after
 the adjoint and after every pass, and of the generated source in CPython have to agree; the eager
 gradient has to agree with central differences. A failure is made smaller and printed as a script.
 """
 
-import argparse
 import ast
-import collections
 import functools
 import itertools
-import sys
-import time
 import traceback
 from typing import NamedTuple
 
@@ -23,7 +19,6 @@ from jitgrad.contract import contract
 from jitgrad.interpreter import run, verify
 from jitgrad.pipeline import PASSES, STRICT_PASSES
 from jitgrad.simplify import prepare
-from tests.random_functions import random_function
 
 LARGE = 1e6  # a loop let it grow: nothing to compare with
 STEP = 1e-6
@@ -401,49 +396,3 @@ def parts(value):
     if isinstance(value, ast.IfExp):
         return [value.body, value.orelse]
     return []
-
-
-# --- the command ---------------------------------------------------------------------------------
-
-
-def report(case, failure):
-    """Print a failure as a script."""
-    small = minimised(case, failure.stage)
-    try:
-        check(small)
-    except Mismatch as again:
-        failure = again
-    print(f"\n--- seed {case.seed}: {failure}\n{small.reproduction()}", flush=True)
-
-
-def fuzz(count, seed=0, minimise=True):
-    """Check many functions; return the failures by stage."""
-    found = collections.Counter()
-    for number in range(seed, seed + count):
-        case = random_function(number)
-        try:
-            found["checked" if check(case) else "not finite"] += 1
-        except Mismatch as failure:
-            found[failure.stage] += 1
-            if minimise and found[failure.stage] <= 2:
-                report(case, failure)
-            else:
-                print(f"--- seed {number}: {failure.stage}", flush=True)
-    return found
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("count", type=int, nargs="?", default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    start = time.perf_counter()
-    found = fuzz(given.count, given.seed)
-    for stage, times in found.most_common():
-        print(f"{times:6d}  {stage}")
-    print(f"{time.perf_counter() - start:.0f} s")
-    sys.exit(bool(set(found) - {"checked", "not finite"}))
-
-
-if __name__ == "__main__":
-    main()
