@@ -120,6 +120,14 @@ UNDER = [  # with whole numbers that may be 0
     "np.where({1} != 0, np.sqrt({1}) * {0}, {0})",
     "np.where({1} > 0, {0} * np.log({1}), 0.2)",
 ]
+MASKED = [
+    "np.where({m}, {a}, {b})",
+    "{a} * {m}",
+    "np.where(~{m}, {a}, 0.0)",
+    "({m} + ({a} > 0.2)) * {a}",  # + of truth values is `or`
+    "({m} | ({a} > 0.2)) * {a}",
+    "({m} * ({a} > 0.2)) * {b}",
+]
 REDUCTIONS = ["sum", "sum", "mean", "max", "min", "var", "std", "amax", "amin", "ptp"]
 REDUCTIONS += ["prod"] if np.prod in NUMPY else []
 MOVES = [
@@ -347,8 +355,8 @@ class Maker:
             m = self.draw.choice(self.masks)
             if self.value(f"{a} * {m}") is not None:
                 b = self.fitting(a, 0)
-                text = self.one("np.where({m}, {a}, {b})", "{a} * {m}", "np.where(~{m}, {a}, 0.0)")
-                return text.format(m=m, a=a, b=b)
+                text = self.draw.choice(MASKED).format(m=m, a=a, b=b)
+                return text if self.apart(f"{a} - 0.2") else None
         return f"{a} * {self.captured(self.shape(a))}"
 
     def captured(self, shape):

@@ -4,8 +4,10 @@ import inspect
 import textwrap
 
 import numpy as np
+import pytest
 
-from jitgrad import Value
+import jitgrad
+from jitgrad import Value, errors
 from tests import fuzz_arrays
 from tests.fuzz import check, stop
 from tests.random_arrays import ArrayProgram
@@ -167,3 +169,29 @@ def test_extremes_over_axes_in_any_order():
         return np.sum(np.max(x, axis=(1, -3)) ** 2) + np.sum(np.amin(x, axis=(2, 0)) * x[0, :, 1])
 
     assert array_agrees(f, "made(0, 3, 3, 3)")
+
+
+def test_arithmetic_of_truth_values_is_numpys():
+    """True + True is True in an array; a kernel counted."""
+
+    def f(x, m):
+        both = (m + (x > 0.0)) + m * m
+        inner = np.sum(m @ (x < 2.0)) + np.dot(m, m)
+        single = m[0] + m[1] + (x[0] > -5.0)
+        return np.sum(both * x) + (inner + single) * np.sum(x) + np.sum(np.maximum(m, m) + m)
+
+    assert array_agrees(f, "made(0, 6)", "(whole(3, 0, 3, 6) > 0)")
+
+
+@pytest.mark.parametrize("f", [lambda x, m: np.sum((m - m) * x), lambda x, m: np.sum(-m * x)])
+def test_what_numpy_refuses_for_truth_values(f):
+    given = np.ones(3), np.array([True, False, True])
+    with pytest.raises(TypeError):
+        f(*given)
+    with pytest.raises(errors.ArgumentError, match="of truth values, which NumPy refuses"):
+        jitgrad.compile(f)(*given)
+
+
+def test_the_reciprocal_of_integers_is_not_made_a_fraction():
+    with pytest.raises(errors.UnsupportedError, match=r"write 1\.0 / n"):
+        jitgrad.compile(lambda x, n: np.sum(np.reciprocal(n) * x))(np.ones(2), np.array([1, 2]))
