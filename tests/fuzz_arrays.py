@@ -162,6 +162,13 @@ class Autograd:
         return autograd.numpy.repeat(a, times, axis % np.ndim(a))  # wrong for negative ones
 
     @staticmethod
+    def tile(a, times):  # wrong for fewer numbers than axes
+        down, across = (1, times) if isinstance(times, int) else times
+        a = a if np.ndim(a) > 1 or isinstance(times, int) else a[None]
+        a = autograd.numpy.concatenate([a] * across, axis=np.ndim(a) - 1)
+        return autograd.numpy.concatenate([a] * down, axis=np.ndim(a) - 2) if down > 1 else a
+
+    @staticmethod
     def where(condition, a, b):
         zeros = np.zeros(np.broadcast_shapes(*map(np.shape, (condition, a, b))))
         return autograd.numpy.where(condition, a + zeros, b + zeros)  # wrong where it broadcasts
