@@ -1,5 +1,7 @@
 """Random functions and array programs: every engine agrees, and a planted mistake is seen."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -50,9 +52,9 @@ def test_a_function_is_made_from_its_seed():
 # --- the checker is checked ----------------------------------------------------------------------
 
 
-def failures(count=40, check=check, made=random_function):
+def failures(seeds=range(40), check=check, made=random_function):
     found = {}
-    for seed in range(count):
+    for seed in seeds:
         try:
             check(made(seed))
         except Mismatch as failure:
@@ -76,22 +78,25 @@ def wrong_tanh(monkeypatch):
     forget()
 
 
-def failures_of_arrays(count):
-    return failures(count, lambda case: fuzz_arrays.check(case, without=0), random_arrays)
+def failures_of_arrays(text, without=0, count=10):
+    """What fails of the first programs that hold a text."""
+    with_text = (seed for seed in range(400) if text in random_arrays(seed).source)
+    seeds = list(itertools.islice(with_text, count))
+    return failures(seeds, lambda case: fuzz_arrays.check(case, without), random_arrays)
 
 
 def test_a_wrong_rule_is_caught_in_array_programs(wrong_tanh):
     forget()
-    found = failures_of_arrays(30)
-    assert len(found) > 1
-    assert {failure.stage for failure in found.values()} == {"central differences"}
-    assert all("tanh" in random_arrays(seed).source for seed in found)
+    found = failures_of_arrays("tanh")
+    assert len(found) > 5
+    assert {failure.stage for failure in found.values()} <= {"central differences", "autograd"}
 
 
 def test_a_wrong_rule_is_caught_by_autograd(wrong_tanh, monkeypatch):
     forget()
     monkeypatch.setattr(fuzz_arrays, "with_differences", lambda *_: 0)
-    assert {failure.stage for failure in failures_of_arrays(30).values()} == {"autograd"}
+    found = failures_of_arrays("tanh")
+    assert {failure.stage for failure in found.values()} == {"autograd"}
 
 
 def test_a_wrong_rule_is_caught_by_differences(wrong_tanh):
@@ -149,7 +154,7 @@ def test_a_wrong_pass_is_caught(monkeypatch, wrong):
 
 
 def swapped(program):
-    """Subtract the wrong way round inside loops."""
+    """Subtract the wrong way round."""
 
     def visit(node):
         if isinstance(node, Loop):
@@ -157,8 +162,7 @@ def swapped(program):
         wrong = isinstance(node, Assign) and node.op == "sub"
         return node._replace(operands=node.operands[::-1]) if wrong else node
 
-    body = (visit(node) if isinstance(node, Loop) else node for node in program.body)
-    return program._replace(body=tuple(body))
+    return program._replace(body=tuple(map(visit, program.body)))
 
 
 @pytest.mark.parametrize("wrong", [forgetful, swapped])
@@ -166,8 +170,8 @@ def swapped(program):
 def test_a_wrong_pass_is_caught_in_array_programs(monkeypatch, wrong, place):
     monkeypatch.setattr(fuzz, "PASSES", (*PASSES[:place], wrong, *PASSES[place:]))
     monkeypatch.setattr(fuzz, "STRICT_PASSES", PASSES)
-    found = failures_of_arrays(30)
-    assert len(found) > 1
+    found = failures_of_arrays(" - ")
+    assert len(found) > 2
     assert any(f"{place} {wrong.__name__}" in failure.stage for failure in found.values())
 
 
@@ -181,13 +185,13 @@ def test_a_pass_that_is_wrong_without_another_is_caught(monkeypatch):
         return program if "mark" in program.tables else swapped(program)
 
     monkeypatch.setattr(fuzz, "PASSES", (*PASSES, first, second))
-    found = failures(8, lambda case: fuzz_arrays.check(case, without=99), random_arrays)
+    found = failures_of_arrays(" - ", without=99, count=6)
     assert {failure.stage for failure in found.values()} == {f"without {len(PASSES)} first"}
 
 
 def test_the_quick_interpreter_is_checked(monkeypatch):
     monkeypatch.setitem(quick.INFIX, "sub", "+")
-    found = failures_of_arrays(10)
+    found = failures_of_arrays(" - ")
     assert any("quick form" in failure.stage for failure in found.values())
 
 
@@ -212,7 +216,7 @@ def test_a_wrong_adjoint_is_caught(monkeypatch):
         return gradient(program, wrt[:-1]) if len(wrt) > 1 else gradient(program, wrt)
 
     monkeypatch.setattr(fuzz, "gradient", halved)
-    assert any("after lower" in failure.stage for failure in failures(20).values())
+    assert any("after lower" in failure.stage for failure in failures(range(20)).values())
 
 
 def test_a_failure_is_made_smaller(wrong_tanh):
