@@ -337,7 +337,9 @@ def _sink(program: Program, node: Node, nodes: list[Node], at: int) -> list[Node
     moved = range(step, step + count)
     for n in users[: users.index(place)]:
         for use in touched(nodes[n], program.buffers)[target.buffer]:
-            if use.ref.index[0].terms or use.ref.index[0].constant in moved:
+            place_of_use = use.ref.index[0]
+            through_view = use.ref.buffer != target.buffer  # its positions are of another shape
+            if through_view or place_of_use.terms or place_of_use.constant in moved:
                 return None
     first = [
         substitute(child, {node.index: Affine(step, ((loop.index, 1),))}) for child in node.body

@@ -88,6 +88,8 @@ class Names:
     def is_variable(self, buffer: str) -> bool:
         """Whether a buffer is a Python number, not an array."""
         shape, kind, _, views, *_ = self._buffers[buffer]
+        if kind == "input":  # given as a number, whatever views of it there are
+            return not (shape or views)
         return not (shape or kind == "output" or views or buffer in self._viewed)
 
     def element(self, ref: Ref) -> ast.expr:
@@ -138,6 +140,8 @@ class Names:
         shape = self._buffers[buffer].shape
         root, offset = storage(self._buffers, buffer)
         base, extents = self.of(root), self._buffers[root].shape
+        if not extents and self._buffers[root].kind == "input":  # given as a number
+            return f"np.full({shape}, {base})"
         end = offset + math.prod(shape)
         if (offset, end) != (0, math.prod(extents)):
             base += "" if len(extents) == 1 else ".reshape(-1)"
