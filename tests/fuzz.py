@@ -17,8 +17,7 @@ from jitgrad import Value, cache, call, compiled, cpu, emit
 from jitgrad.adjoint import gradient
 from jitgrad.contract import contract
 from jitgrad.interpreter import run, verify
-from jitgrad.pipeline import PASSES, STRICT_PASSES
-from jitgrad.simplify import prepare
+from jitgrad.pipeline import FORWARD, PASSES, STRICT_FORWARD, STRICT_PASSES
 
 LARGE = 1e6  # a loop let it grow: nothing to compare with
 STEP = 1e-6
@@ -183,7 +182,10 @@ class Pipeline:
 
     def differentiated(self):
         """The program of the value and the gradient, before all passes."""
-        return verify(gradient(verify(prepare(self.traced.program)), self.wrt))
+        program = self.traced.program
+        for step in STRICT_FORWARD if self.strict else FORWARD:
+            program = verify(step(program))
+        return verify(gradient(program, self.wrt))
 
     def passes(self):
         """The passes in order."""
