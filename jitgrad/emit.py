@@ -268,7 +268,9 @@ class _Printer:
         self._line(f"for {loop.index} in {self._range(loop, start)}:")
         outside = self.indent, self.simd
         self.indent += "    "
-        self.simd = not any(isinstance(node, Loop) for node in body) and not hands_on(body)
+        self.simd = not any(isinstance(node, Loop) for node in body) and not hands_on(
+            body, loop.index
+        )
         self._block(body, self._scope(loop.index, body))
         self.indent, self.simd = outside
 

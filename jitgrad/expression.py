@@ -240,21 +240,32 @@ class Uses:
                 yield name, writes[0][1]
 
 
-def hands_on(body: Block) -> bool:
-    """Whether an iteration reads what the one before it made: a local, or another element."""
-    made = {node.target.buffer for node in body if isinstance(node, Assign)}
-    targets = {node.target for node in body if not isinstance(node, Loop)}
+def hands_on(body: Block, index: str) -> bool:
+    """Whether an iteration reads what the one before it made: a local, or another element.
+
+    Elements that other loops tell apart, as in the rows i and i + 1, are no matter of this one.
+    """
+    statements = [node for node in body if not isinstance(node, Loop)]
+    made = {node.target.buffer for node in statements if isinstance(node, Assign)}
+    targets = {node.target for node in statements}
     done: set[str] = set()
-    for node in body:
-        if isinstance(node, Loop):
-            continue
+    for node in statements:
         for ref in reads(node):
             early = not ref.index and ref.buffer in made and ref.buffer not in done
-            other = ref.index and ref not in targets and ref.buffer in {t.buffer for t in targets}
-            if early or other:
+            other = ref.index and ref not in targets
+            if early or (other and any(_may_meet(ref, target, index) for target in targets)):
                 return True
         done.add(node.target.buffer)
     return False
+
+
+def _may_meet(a: Ref, b: Ref, index: str) -> bool:
+    """Whether two elements may be one in different iterations of a loop."""
+    if a.buffer != b.buffer:
+        return False
+    pairs = zip(a.index, b.index, strict=True)
+    still = [(p, q) for p, q in pairs if index not in p.indices() | q.indices()]
+    return not any(p.terms == q.terms and p.constant != q.constant for p, q in still)
 
 
 # --- the functions that a kernel calls -----------------------------------------------------------
