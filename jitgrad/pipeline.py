@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import TypeAlias
 
+from jitgrad.carry import carry
 from jitgrad.columns import columns
 from jitgrad.contract import contract, promote
 from jitgrad.fuse import fuse, sink_fills
@@ -21,6 +22,7 @@ from jitgrad.products import products
 from jitgrad.program import Program
 from jitgrad.regular import regular
 from jitgrad.rematerialise import rematerialise
+from jitgrad.rounding import rounding
 from jitgrad.simplify import plain, prepare, simplify
 from jitgrad.strip import strip
 from jitgrad.sums import gather_sums
@@ -36,6 +38,7 @@ STRICT_FORWARD: tuple[Pass, ...] = (prepare,)
 PASSES: tuple[Pass, ...] = (
     plain,
     simplify,
+    rounding,
     lift_invariants,
     unroll,
     products,
@@ -54,6 +57,7 @@ PASSES: tuple[Pass, ...] = (
     columns,
     promote,
     gather_sums,
+    carry,
     hoist,
 )
 
@@ -62,6 +66,6 @@ _in_order = functools.partial(fuse, strict=True)
 STRICT_PASSES: tuple[Pass, ...] = tuple(
     _in_order if step is fuse else step
     for step in PASSES
-    if step not in (products, interchange, gather_sums)
+    if step not in (rounding, products, interchange, gather_sums)
 )
 """The same for ``strict=True``: sums are added up in the order in which they were written."""

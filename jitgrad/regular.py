@@ -43,6 +43,23 @@ def regular(program: Program) -> Program:
     return program._replace(body=visit(program.body)) if program.tables else program
 
 
+def is_regular(program: Program, loop: Loop) -> bool:
+    """Whether the tables that a loop looks up make it a nest, once its arrays are locals."""
+    found: dict[Ref, None] = {}
+    for node in statements_of(loop.body):
+        for ref in (node.target, *(x for x in operands_of(node) if isinstance(x, Ref))):
+            found |= dict.fromkeys(a for a in gathered(ref) if loop.index in a.indices())
+    plain = all(
+        a.index == (Affine.index(loop.index),) and a.buffer in program.tables for a in found
+    )
+    return bool(found) and plain and _runs(_columns(program, loop, list(found))) is not None
+
+
+def _columns(program: Program, loop: Loop, atoms: list[Ref]) -> Ints:
+    rows = slice(loop.extent.constant)
+    return np.column_stack([program.tables[atom.buffer][rows] for atom in atoms])
+
+
 class _Runs(NamedTuple):
     """Columns of positions as runs: run r has ``length(r)`` rows and starts at ``starts[k](r)``."""
 
@@ -57,9 +74,7 @@ def _nested(program: Program, loop: Loop) -> Node:
     atoms = _looked_up(program, loop)
     if not atoms or loop.backward or loop.limit is not None or loop.extent.terms:
         return loop
-    rows = slice(loop.extent.constant)
-    columns = np.column_stack([program.tables[atom.buffer][rows] for atom in atoms])
-    runs = _runs(columns)
+    runs = _runs(_columns(program, loop, atoms))
     if runs is None:
         return loop
     outer, inner = f"{loop.index}_run", f"{loop.index}_step"

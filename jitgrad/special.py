@@ -9,6 +9,7 @@ are reflected (DLMF 5.5.2, 5.5.4, 5.11.2, 5.15.6 and 5.15.8, https://dlmf.nist.g
 
 import math
 
+import numpy as np
 from numba.extending import register_jitable
 
 BERNOULLI = (  # B2, B4, ..., B20
@@ -28,7 +29,7 @@ BERNOULLI = (  # B2, B4, ..., B20
 @register_jitable  # type: ignore[untyped-decorator]
 def _beside(x: float) -> float:
     """Return how far x is from the nearest whole number, exactly."""
-    low = math.floor(x)
+    low: float = np.floor(x)  # math's would be a whole number of 64 bits in a kernel
     return x - low if x - low <= 0.5 else x - (low + 1.0)
 
 
@@ -38,7 +39,7 @@ LOWEST = -1000.0  # of an argument that the recurrence alone raises
 @register_jitable  # type: ignore[untyped-decorator]
 def digamma(x: float) -> float:
     """Return the derivative of log(gamma(x)); NaN at 0 and the negative integers."""
-    if x == -math.inf or (x <= 0.0 and x == math.floor(x)):
+    if x == -math.inf or (x <= 0.0 and x == np.floor(x)):
         return math.nan
     reflected = 0.0
     if x < 0.0:
@@ -64,8 +65,8 @@ def polygamma(n: float, x: float) -> float:
     NaN at 0 and the negative integers, for an n that is not a whole number of at least 1, and for
     n above 1 below x = -1000.
     """
-    pole = x == -math.inf or (x <= 0.0 and x == math.floor(x))
-    if pole or n < 1.0 or n != math.floor(n) or (n > 1.0 and x < LOWEST):
+    pole = x == -math.inf or (x <= 0.0 and x == np.floor(x))
+    if pole or n < 1.0 or n != np.floor(n) or (n > 1.0 and x < LOWEST):
         return math.nan
     if x < 0.0 and n == 1.0:
         sine = math.sin(math.pi * _beside(x))

@@ -32,6 +32,7 @@ from jitgrad.program import (
     substitute,
     walk,
 )
+from jitgrad.regular import is_regular
 
 WIDTH = 64  # rows of a strip: what 20 such arrays take stays in the first cache
 SLOW = frozenset((*vector_math.NAMES, "logaddexp", "softplus"))  # worth SIMD
@@ -64,7 +65,7 @@ def _parts(program: Program, loop: Loop) -> list[_Part] | None:
     if loop.extent.terms or rows < FEWEST or loop.limit is not None or len(loop.body) > 400:
         return None
     inner = [n for n in walk(loop.body) if isinstance(n, Assign) and n not in loop.body]
-    if any(node.op in SLOW for node in inner):
+    if any(node.op in SLOW for node in inner) or is_regular(program, loop):
         return None
     units = _units(program, loop)
     vectors = [unit.nodes[0] for unit in units if unit.vector]

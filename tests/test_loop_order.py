@@ -219,6 +219,47 @@ def test_a_recurrence_that_runs_down():
     agrees(mirrored, np.array([0.5, 0.7]), rng().standard_normal(150))
 
 
+# --- what the next iteration adds to -------------------------------------------------------------
+
+
+def rosenbrock(x):
+    return np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 50])  # a short loop is written out
+def test_a_neighbour_s_share_is_handed_on(count):
+    source = agrees(rosenbrock, rng().standard_normal(count))
+    assert ("grad_x_carried" in source) == (count > 4)
+
+
+def test_three_neighbours_are_not_handed_on():
+    source = agrees(lambda x: np.sum((x[2:] - 2 * x[1:-1] * x[:-2]) ** 3), np.arange(1.0, 9.0))
+    assert "carried" not in source
+
+
+# --- divisions by numbers ------------------------------------------------------------------------
+
+
+def test_a_division_by_a_number_is_a_product_unless_strict():
+    x = rng().standard_normal(40)
+    assert "/ 3.0" not in agrees(lambda x: np.sum(np.tanh(x / 3.0)), x)
+    assert "/ 3.0" in jitgrad.compile(lambda x: np.sum(x / 3.0), strict=True).lower(x).source
+
+
+@pytest.mark.parametrize("number", [5e-324, 1e-310, 1.7e308, np.inf, np.nan, 0.0, -0.0])
+def test_a_division_that_a_product_would_change_stays(number):
+    x = np.array([1.0, -1.0, 0.0, 1e-300, 3e300, np.inf])
+    fun = jitgrad.compile(lambda x: (x[0], x / number), has_aux=True)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(fun(x)[1], x / number)
+
+
+def test_two_numbers_that_overflow_and_come_back_stay_apart():
+    fun = jitgrad.compile(lambda x: (x[0], 1e-200 * (1e200 * x)), has_aux=True)
+    x = np.array([1.0, 1e150])
+    np.testing.assert_array_equal(fun(x)[1], [1.0, np.inf])
+
+
 # --- explain -------------------------------------------------------------------------------------
 
 

@@ -26,7 +26,7 @@ def binomial_tree_gradient(spot, sigma, grad_spot, grad_sigma):
     total = np.empty(6)
     total2 = np.empty(6)
     # corpus.py:binomial_tree+2
-    up = np.exp(sigma * 0.4472135954999579)
+    up = np.exp(0.4472135954999579 * sigma)
     # corpus.py:binomial_tree+3
     down = 1.0 / up
     # corpus.py:binomial_tree+4
@@ -54,7 +54,7 @@ def binomial_tree_gradient(spot, sigma, grad_spot, grad_sigma):
         for j in range(6):
             total2[j] = 0.0
         for j in range(5 - i):
-            t6 = total[j] * 0.9960079893439915
+            t6 = 0.9960079893439915 * total[j]
             total2[j] += t6 * t5
             p_bar = add_up(p_bar, t6 * t4[i, j + 1] - t6 * t4[i, j])
             total2[j + 1] += t6 * p
@@ -81,5 +81,5 @@ def binomial_tree_gradient(spot, sigma, grad_spot, grad_sigma):
     # corpus.py:binomial_tree+3
     up_bar += t12 + (t11 - t12) * -(down * down)
     # corpus.py:binomial_tree+2
-    grad_sigma[()] = up_bar * up * 0.4472135954999579
+    grad_sigma[()] = 0.4472135954999579 * (up_bar * up)
     return t4[5, 0]

@@ -70,11 +70,11 @@ def euler_arrays_gradient(A, y, grad_A, grad_y):
     # corpus.py:euler_arrays+2
     for i in range(5, -1, -1):
         y_bar_0_next = y_bar_0[i + 1]
-        t7 = y_bar_0_next * 0.1
+        t7 = 0.1 * y_bar_0_next
         y_bar_1_next = y_bar_1[i + 1]
-        t8 = y_bar_1_next * 0.1
+        t8 = 0.1 * y_bar_1_next
         y_bar_2_next = y_bar_2[i + 1]
-        t9 = y_bar_2_next * 0.1
+        t9 = 0.1 * y_bar_2_next
         y_0_i = y_0[i]
         grad_A_2_0 = add_up(grad_A_2_0, t9 * y_0_i)
         y_1_i = y_1[i]

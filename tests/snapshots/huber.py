@@ -35,9 +35,9 @@ def huber_gradient(w, X, y, grad_w):
         # corpus.py:huber+3
         t2 = 0.5 * r
         total = add_up(total, where(small != 0.0, t2 * r, 0.8 * (t1 - 0.4)))
-        t3 = where(small != 0.0, 0.0, 1.0) * 0.8
+        t3 = 0.8 * where(small != 0.0, 0.0, 1.0)
         t4 = small == 0.0
-        t5 = where(t4, 0.0, small * t2) + where(t4, 0.0, small * r) * 0.5
+        t5 = where(t4, 0.0, small * t2) + 0.5 * where(t4, 0.0, small * r)
         r_bar = t5 + where(t3 == 0.0, 0.0, t3 * sign(r))
         # corpus.py:huber+1
         t6 = r_bar == 0.0

@@ -23,7 +23,7 @@ def newton_root_gradient(a, grad_a):
     x_bar = 1.0
     grad_a2 = grad_a[()]
     for i in range(6, -1, -1):
-        t2 = x_bar * 0.5
+        t2 = 0.5 * x_bar
         t3 = t2 / x[i]
         grad_a2 = add_up(grad_a2, t3)
         x_bar = t2 - t3 * t1[i]

@@ -103,15 +103,15 @@ def rk4_gradient(params, data, grad_params):
         u_bar += 0.125 * (2.0 * (u[i + 1] - data[i, 0]))
         # corpus.py:rk4+10
         v_bar_next = v_bar
-        t15 = v_bar * 0.008333333333333333
-        t16 = t15 * 2.0
+        t15 = 0.008333333333333333 * v_bar
+        t16 = 0.016666666666666666 * v_bar
         total5[2] += t16
         total5[0] += t15
         total5[1] += t16
         # corpus.py:rk4+9
         u_bar_next = u_bar
-        t17 = u_bar * 0.008333333333333333
-        t18 = t17 * 2.0
+        t17 = 0.008333333333333333 * u_bar
+        t18 = 0.016666666666666666 * u_bar
         total4[2] += t18
         total4[0] += t17
         total4[1] += t18
@@ -163,4 +163,4 @@ def rk4_gradient(params, data, grad_params):
     grad_params[0] = grad_params_0
     grad_params[5] += v_bar
     grad_params[4] += u_bar
-    return total / 8.0
+    return 0.125 * total

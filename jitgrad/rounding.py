@@ -1,0 +1,67 @@
+"""Program to Program: what differs by a rounding and is quicker.
+
+A division by a number becomes a product with its reciprocal: a division takes four times as long,
+and is not remade where a product is. Numbers that multiply one after the other become one. The
+results differ by a unit in the last place; NaN, infinity and the sign of a zero stay as they are.
+``strict=True`` leaves this out.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+
+from jitgrad.define import definitions, instance
+from jitgrad.program import Assign, Loop, Node, Operand, Program, Ref
+
+
+def rounding(program: Program) -> Program:
+    """Multiply instead of dividing by numbers; multiply numbers with each other."""
+    known = definitions(program)
+
+    def made(operand: Operand) -> tuple[str, tuple[Operand, ...]]:
+        found = None
+        if isinstance(operand, Ref) and operand.buffer in known:
+            found = instance(known[operand.buffer], operand)
+        return found or ("", ())
+
+    def visit(node: Node) -> Node:
+        if isinstance(node, Loop):
+            return node._replace(body=tuple(map(visit, node.body)))
+        if not isinstance(node, Assign):
+            return node
+        scaled = _scaled(node.op, node.operands)
+        if scaled is None:
+            return node
+        factor, rest = scaled
+        inner = _scaled(*made(rest)) if isinstance(rest, Ref) else None
+        if inner is not None and _may_join(inner[0], factor):
+            factor, rest = factor * inner[0], inner[1]
+        return node._replace(op="mul", operands=(factor, rest))
+
+    return program._replace(body=tuple(map(visit, program.body)))
+
+
+def _scaled(op: str, operands: tuple[Operand, ...]) -> tuple[float, Operand] | None:
+    """Return the number and the operand that an op multiplies, if it does that."""
+    if op not in ("mul", "div") or len(operands) != 2:
+        return None
+    x, y = operands
+    if op == "div":
+        if isinstance(y, Ref) or not isinstance(x, Ref):
+            return None
+        return (1.0 / y, x) if y and _is_normal(y) and _is_normal(1.0 / y) else None
+    number, other = (x, y) if not isinstance(x, Ref) else (y, x)
+    if isinstance(number, Ref) or not isinstance(other, Ref):
+        return None
+    return (number, other) if _is_normal(number) else None
+
+
+def _is_normal(number: float) -> bool:
+    return math.isfinite(number) and abs(number) >= sys.float_info.min
+
+
+def _may_join(first: float, second: float) -> bool:
+    """Whether one product overflows where two do: not if the second brings back the first."""
+    shrinks = abs(first) > 1.0 and abs(second) < 1.0
+    return not shrinks and _is_normal(first * second)
