@@ -1,0 +1,196 @@
+"""exp, log and what is made of them, each as one formula without a branch.
+
+The argument is reduced by arithmetic on its bits, a polynomial does the rest, and the edges are
+chosen at the end. The reductions are those of Tang (*Table-driven implementation of the exponential
+function*, ACM TOMS 1989) without the table and of Cephes (Moshier, 1989); log is
+2 atanh(f / (2 + f)) as in fdlibm (Sun, 1993); erfc follows Shepherd and Laframboise (*Chebyshev
+approximation of (1 + 2x) exp(x²) erfc x*, Math. Comp. 1981). The coefficients are in `formats`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from jitgrad.formats import DOUBLE, Format
+from jitgrad.instructions import Number, choose, fma, polynomial, two_product, two_sum
+
+
+def reduced(x: Number) -> tuple[Number, Number, Number]:
+    """Return a whole n, and x - n ln 2, at most ln(2) / 2 in size, in two parts."""
+    shift = 1.5 * 2.0**x.of.digits  # adding it rounds to a whole number, which its last bits are
+    high, low = x.of.ln2
+    shifted = fma(x, 1.0 / math.log(2.0), shift)
+    n = shifted - shift
+    most = fma(n, -high, x)
+    r = fma(n, -low, most)
+    tail = fma(n, -low, most - r)
+    start = np.float64(shift).view(np.int64) if x.of is DOUBLE else np.float32(shift).view(np.int32)
+    return shifted.bits() - int(start), r, tail
+
+
+def _power_of_two(n: Number) -> Number:
+    """Return 2 ** n for a whole n within the normal exponents."""
+    return ((n + n.of.bias) << n.of.digits).real()
+
+
+def scaled(y: Number, n: Number) -> Number:
+    """Return ``y * 2 ** n`` in two steps: the result may be subnormal or infinite."""
+    half = ((n + 2 * n.of.bias) >> 1) - n.of.bias
+    return y * _power_of_two(half) * _power_of_two(n - half)
+
+
+def exp(x: Number, low: Number | None = None) -> Number:
+    """Write the exponential of x, or of x + low, where low is small beside x."""
+    n, y = _without_one(x, low)
+    return scaled(y + 1.0, n)
+
+
+def _without_one(x: Number, low: Number | None) -> tuple[Number, Number]:
+    """Return n and y of ``exp(x + low) = 2 ** n * (1 + y)``."""
+    least, most = x.of.exponents
+    x = choose(x < least, least, choose(x > most, most, x))
+    n, r, tail = reduced(x)
+    if low is None:
+        return n, fma(r * r, polynomial(r, x.of.exp), r)
+    r, lost = two_sum(r, low)
+    tail = tail + lost
+    return n, r + fma(r * r, polynomial(r, x.of.exp), fma(tail, r, tail))
+
+
+def expm1(x: Number) -> Number:
+    """Write exp(x) - 1."""
+    near = choose(x.equals(0.0), x, _expm1_below(choose(x > 40.0, 40.0, x)))
+    return choose(x > 40.0, exp(x), near)
+
+
+def _expm1_below(x: Number) -> Number:
+    """2ⁿ (exp(r) - 1) + (2ⁿ - 1), for x up to 40: beyond it the last term does not matter."""
+    n, r, tail = reduced(choose(x < -40.0, -40.0, x))
+    power = _power_of_two(n)
+    rest = fma(r * r, polynomial(r, x.of.exp), tail)
+    y = rest + r
+    lost = rest - (y - r)
+    less = power - 1.0
+    total = fma(power, y, less)
+    return total + fma(power, lost, fma(power, y, less - total))
+
+
+def significand(x: Number) -> tuple[Number, Number]:
+    """Return the exponent k and m of ``x = m * 2 ** k``, where m is between sqrt(1/2) and sqrt(2).
+
+    x is positive; at infinity m is any such number.
+    """
+    scale = float(x.of.digits + 2)
+    tiny = x < 2.0 ** (1 - x.of.bias)
+    k, m = _normal_significand(choose(tiny, x * 2.0**scale, x))
+    return k - choose(tiny, x.constant(scale), 0.0), m
+
+
+def _normal_significand(x: Number) -> tuple[Number, Number]:
+    root = _bits_of(math.sqrt(0.5), x.of)
+    one = _bits_of(1.0, x.of)
+    raised = x.bits() + (one - root)
+    k = (raised >> x.of.digits) - x.of.bias
+    m = ((raised & ((1 << x.of.digits) - 1)) + root).real()
+    return _as_real(k), m
+
+
+def _bits_of(number: float, of: Format) -> int:
+    kinds = (np.float64, np.int64) if of is DOUBLE else (np.float32, np.int32)
+    return int(kinds[0](number).view(kinds[1]))
+
+
+def _as_real(k: Number) -> Number:
+    """Convert a small whole number by arithmetic: AVX2 has no instruction for 64 bits."""
+    shift = 1.5 * 2.0**k.of.digits
+    return (k + _bits_of(shift, k.of)).real() - shift
+
+
+def _log_of(k: Number, f: Number, c: Number | float) -> Number:
+    """Return ``k ln 2 + log(1 + f) + c`` for f between sqrt(1/2) - 1 and sqrt(2) - 1."""
+    s = f / (f + 2.0)
+    z = s * s
+    half = 0.5 * f * f
+    high, low = f.of.ln2
+    rest = z * polynomial(z, f.of.log)
+    return fma(k, high, f - (half - fma(s, half + rest, fma(k, low, c))))
+
+
+def log(x: Number) -> Number:
+    """Write the natural logarithm."""
+    k, m = significand(x)
+    return _log_edges(x, x, _log_of(k, m - 1.0, 0.0))
+
+
+def _log_edges(x: Number, u: Number, result: Number) -> Number:
+    """What a logarithm of u is at 0, below, at infinity and for a NaN, which is x."""
+    result = choose(u.equals(math.inf), math.inf, result)
+    result = choose(u.equals(0.0), -math.inf, result)
+    return choose(u < 0.0, math.nan, choose(x.equals(x), result, x))
+
+
+def log1p(x: Number) -> Number:
+    """Write the logarithm of u = 1 + x, corrected for the rounding error of u."""
+    u = x + 1.0
+    k, m = _normal_significand(u)
+    error = choose(x > 1.0, 1.0 - (u - x), x - (u - 1.0))
+    near = k.equals(0.0)
+    f = choose(near, x, m - 1.0)
+    result = _log_of(k, f, choose(near, 0.0, error / u))
+    return choose(x.equals(0.0), x, _log_edges(x, u, result))
+
+
+def tanh(x: Number) -> Number:
+    """Write -t / (2 + t) for t = exp(-2 |x|) - 1, with a step of refinement for the quotient."""
+    t = _expm1_below(-2.0 * x.magnitude())
+    s = t + 2.0
+    lost = t - (s - 2.0)
+    reciprocal = 1.0 / s
+    quotient = -t * reciprocal
+    rest = fma(-quotient, s, -t) - quotient * lost
+    return fma(rest, reciprocal, quotient).signed_like(x)
+
+
+def sigmoid(x: Number) -> Number:
+    """Write 1 / (1 + exp(-x))."""
+    e = exp(-x.magnitude())
+    return choose(x < 0.0, e, choose(x.equals(x), 1.0, x)) / (e + 1.0)
+
+
+def _erfc_far(x: Number) -> Number:
+    """The erfc of x >= 0.3: exp(-x²) times a polynomial in (x - 4) / (x + 4), by 1 + 2 x.
+
+    The polynomial, its divisor and the quotient carry their rounding errors along: with each of
+    them rounded the result was off by 4 units in the last place.
+    """
+    square, lost = two_product(x, x)
+    n, y = _without_one(-square, -lost)
+    t = (x - 4.0) / (x + 4.0)
+    first, *others = x.of.erfc
+    p, p_low = two_sum(x.constant(first), fma(t, polynomial(t, tuple(others)), 0.0))
+    under, under_low = two_sum(2.0 * x, x.constant(1.0))
+    reciprocal = 1.0 / under
+    g = fma(p, reciprocal, 0.0)
+    low = fma(-g, under_low, fma(-g, under, p) + p_low) * reciprocal
+    return scaled(g + fma(y, g, fma(y, low, low)), n)
+
+
+def erf(x: Number) -> Number:
+    """Write the error function."""
+    size = x.magnitude()
+    size = choose(size > 28.0, 28.0, size)
+    near = fma(x, polynomial(x * x, x.of.erf), x)
+    far = (1.0 - _erfc_far(size)).signed_like(x)
+    return choose(size > 1.0, far, near)
+
+
+def erfc(x: Number) -> Number:
+    """Write 1 - erf(x)."""
+    size = x.magnitude()
+    size = choose(size > 28.0, 28.0, size)
+    far = _erfc_far(size)
+    far = choose(x < 0.0, x.constant(2.0), 0.0) + far.signed_like(x)
+    near = 1.0 - fma(x, polynomial(x * x, x.of.erf), x)
+    return choose(size > 0.3, far, near)
