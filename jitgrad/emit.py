@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeGuard
 
 from jitgrad import vector_math
@@ -44,6 +44,7 @@ from jitgrad.expression import (
     imports,
     is_helper,
     nesting,
+    power,
     signature,
     summary,
     table,
@@ -72,9 +73,9 @@ from jitgrad.program import (
     Product,
     Program,
     Ref,
-    Statement,
     gathered,
     reads,
+    statements,
     storage,
     walk,
 )
@@ -129,9 +130,10 @@ def emit(
     -------
     Source
     """
-    ops = {node.op for node in _statements(program.body) if not isinstance(node, Product)}
+    ops = {node.op for node in statements(program.body) if not isinstance(node, Product)}
     library = () if strict else vector_math.NAMES
-    printer = _Printer(program, {name, "where", *functions(ops, library)}, strict)
+    taken = {name, "where", vector_math.POWER, *functions(ops, library)}
+    printer = _Printer(program, taken, strict)
     kernel = printer.kernel(name, arguments)
     tables = "\n".join(printer.tables())
     called = functions(printer.called, library)
@@ -266,7 +268,7 @@ class _Printer:
             self._flush_readers(name)
         start = natural_start(loop) if loop.limit is None else Affine()
         body = shift(loop, start)
-        self._comment(next((node.site for node in _statements(body) if node.site >= 0), -1))
+        self._comment(next((node.site for node in statements(body) if node.site >= 0), -1))
         self._line(f"for {loop.index} in {self._range(loop, start)}:")
         outside = self.indent, self.simd
         self.indent += "    "
@@ -307,7 +309,7 @@ class _Printer:
         return f"range({', '.join(ast.unparse(self.names.position(end)) for end in ends)})"
 
     def _scope(self, index: str, body: Block) -> _Scope:
-        nodes = list(_statements(body))
+        nodes = list(statements(body))
         assigned = frozenset(node.target for node in nodes if isinstance(node, Assign))
         read = frozenset(self._root(ref) for node in nodes for ref in reads(node))
         return _Scope(index, assigned, read)
@@ -405,6 +407,8 @@ class _Printer:
         if op in vector_math.NAMES and library is not None and not self.simd and not self.strict:
             module = "np" if library[0] == "numpy" else library[0]
             return ast.Call(ast.Attribute(ast.Name(module), library[1]), nodes, [])
+        if op == "pow" and self.simd and not self.strict:
+            return power(*nodes)
         self.called.add(op)
         return build(op, nodes)
 
@@ -444,7 +448,3 @@ class _Printer:
 
     def _line(self, text: str) -> None:
         self.lines.append(self.indent + text)
-
-
-def _statements(block: Block) -> Iterator[Statement]:
-    return (node for node in walk(block) if not isinstance(node, Loop))
