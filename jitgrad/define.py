@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
+from jitgrad.depend import ranges_of
 from jitgrad.program import (
     Accumulate,
     Affine,
@@ -45,6 +46,14 @@ def written(block: Block, loops: tuple[Loop, ...] = ()) -> list[tuple[Statement,
         else:
             found.append((node, loops))
     return found
+
+
+def executions(loops: tuple[Loop, ...]) -> int:
+    """Return how often what stands in these loops is done, at most."""
+    count = 1
+    for (_, high), loop in zip(ranges_of(loops).values(), loops, strict=True):
+        count *= high + 1 if loop.extent != Affine(0) else 0
+    return count
 
 
 def definitions(program: Program) -> Definitions:

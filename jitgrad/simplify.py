@@ -11,7 +11,14 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from jitgrad.define import definitions, instance, map_operands, written
+from jitgrad.define import (
+    Definitions,
+    definitions,
+    executions,
+    instance,
+    map_operands,
+    written,
+)
 from jitgrad.first_writes import first_writes
 from jitgrad.ops import OPS
 from jitgrad.program import (
@@ -106,6 +113,7 @@ def propagate(program: Program) -> Program:
     known = {name: d for name, d in definitions(program).items() if d.node.op == "copy"}
     if not known:
         return program
+    known = {name: d for name, d in known.items() if name not in _worth_gathering(program, known)}
 
     def source(operand: Operand) -> Operand:
         while isinstance(operand, Ref) and operand.buffer in known:
@@ -116,6 +124,28 @@ def propagate(program: Program) -> Program:
         return operand
 
     return map_operands(program, source)._replace(result=source(program.result))
+
+
+def _worth_gathering(program: Program, known: Definitions) -> set[str]:
+    """Return the gathered copies that are read several times for each element that is copied.
+
+    Gathered again at each read, the 10 x 10 factors of a mixture's 25 components would be looked up
+    1,000 times each, and their products with the points would not be seen to be matrix products.
+    """
+    copies = {
+        name
+        for name, definition in known.items()
+        for source in definition.node.operands
+        if isinstance(source, Ref) and any(position.gathers() for position in source.index)
+    }
+    counts = dict.fromkeys(copies, 0)
+    for node, loops in written(program.body) if copies else ():
+        read = [ref.buffer for ref in reads(node) if ref.buffer in copies]
+        for name in read:
+            counts[name] += executions(loops)
+    return {
+        name for name in copies if counts[name] >= 2 * math.prod(program.buffers[name].shape) > 0
+    }
 
 
 def tabled(program: Program) -> Program:

@@ -347,7 +347,27 @@ class Tape:
 
     def refuse(self, x: Any, what: str) -> NoReturn:
         """Raise the error for asking a traced Value for its number."""
-        raise data_dependent(what)
+        error = data_dependent(what)
+        if type(x) is Traced:
+            error.inputs = self._numbers_behind(x)
+        raise error
+
+    def _numbers_behind(self, x: Any) -> frozenset[int]:
+        """Return the inputs that a Value is computed from; none if some are not single numbers."""
+        found: set[int] = set()
+        waiting, seen = [x], {x.code}
+        while waiting:
+            code = waiting.pop().code
+            if code < 0:
+                number = ~(code >> SHIFT)
+                if not number or self.inputs[number].shape:
+                    return frozenset()
+                found.add(number)
+                continue
+            operands = self.operands_of(make(self, code))
+            waiting += [operand for operand in operands if operand.code not in seen]
+            seen |= {operand.code for operand in operands}
+        return frozenset(found)
 
     def is_shared(self, x: Traced) -> bool:
         """Whether an array is an input, or does not cover the result that it is a view of."""
