@@ -17,17 +17,20 @@ from jitgrad.formats import DOUBLE, Format
 from jitgrad.instructions import Number, choose, fma, polynomial, two_product, two_sum
 
 
-def reduced(x: Number) -> tuple[Number, Number, Number]:
-    """Return a whole n, and x - n ln 2, at most ln(2) / 2 in size, in two parts."""
+def _nearest(x: Number, factor: float) -> tuple[Number, Number]:
+    """Return the whole number nearest to a product, as bits and as a number."""
     shift = 1.5 * 2.0**x.of.digits  # adding it rounds to a whole number, which its last bits are
+    shifted = fma(x, factor, shift)
+    return shifted.bits() - _bits_of(shift, x.of), shifted - shift
+
+
+def _reduced(x: Number) -> tuple[Number, Number, Number]:
+    """Return a whole n, and x - n ln 2, at most ln(2) / 2 in size, in two parts."""
     high, low = x.of.ln2
-    shifted = fma(x, 1.0 / math.log(2.0), shift)
-    n = shifted - shift
+    bits, n = _nearest(x, 1.0 / math.log(2.0))
     most = fma(n, -high, x)
     r = fma(n, -low, most)
-    tail = fma(n, -low, most - r)
-    start = np.float64(shift).view(np.int64) if x.of is DOUBLE else np.float32(shift).view(np.int32)
-    return shifted.bits() - int(start), r, tail
+    return bits, r, fma(n, -low, most - r)
 
 
 def _power_of_two(n: Number) -> Number:
@@ -35,23 +38,26 @@ def _power_of_two(n: Number) -> Number:
     return ((n + n.of.bias) << n.of.digits).real()
 
 
-def scaled(y: Number, n: Number) -> Number:
-    """Return ``y * 2 ** n`` in two steps: the result may be subnormal or infinite."""
-    half = ((n + 2 * n.of.bias) >> 1) - n.of.bias
-    return y * _power_of_two(half) * _power_of_two(n - half)
+def _scaled(y: Number, rest: Number, n: Number) -> Number:
+    """Return ``(y + rest) * 2 ** n`` in two steps: the result may be subnormal or infinite."""
+    twice = n + 2 * n.of.bias
+    half = twice >> 1
+    digits = n.of.digits
+    power = (half << digits).real()
+    return fma(power, y, power * rest) * ((twice - half) << digits).real()
 
 
 def exp(x: Number, low: Number | None = None) -> Number:
     """Write the exponential of x, or of x + low, where low is small beside x."""
     n, y = _without_one(x, low)
-    return scaled(y + 1.0, n)
+    return _scaled(y, x.constant(1.0), n)
 
 
 def _without_one(x: Number, low: Number | None) -> tuple[Number, Number]:
     """Return n and y of ``exp(x + low) = 2 ** n * (1 + y)``."""
     least, most = x.of.exponents
-    x = choose(x < least, least, choose(x > most, most, x))
-    n, r, tail = reduced(x)
+    x = choose(x > most, most, x)
+    n, r, tail = _reduced(choose(x < least, least, x))
     if low is None:
         return n, fma(r * r, polynomial(r, x.of.exp), r)
     r, lost = two_sum(r, low)
@@ -67,7 +73,7 @@ def expm1(x: Number) -> Number:
 
 def _expm1_below(x: Number) -> Number:
     """2ⁿ (exp(r) - 1) + (2ⁿ - 1), for x up to 40: beyond it the last term does not matter."""
-    n, r, tail = reduced(choose(x < -40.0, -40.0, x))
+    n, r, tail = _reduced(choose(x < -40.0, -40.0, x))
     power = _power_of_two(n)
     rest = fma(r * r, polynomial(r, x.of.exp), tail)
     y = rest + r
@@ -143,14 +149,31 @@ def log1p(x: Number) -> Number:
 
 
 def tanh(x: Number) -> Number:
-    """Write -t / (2 + t) for t = exp(-2 |x|) - 1, with a step of refinement for the quotient."""
-    t = _expm1_below(-2.0 * x.magnitude())
-    s = t + 2.0
-    lost = t - (s - 2.0)
-    reciprocal = 1.0 / s
-    quotient = -t * reciprocal
-    rest = fma(-quotient, s, -t) - quotient * lost
+    """Write (1 - e) / (1 + e) for e = exp(-2 |x|) = p (1 - 2 y), where p is a power of two.
+
+    The divisor carries its rounding error along, and a step of refinement makes up for it and for
+    that of the quotient.
+    """
+    size = x.magnitude()
+    n, y = _half_without_one(choose(size > 20.0, 20.0, size))
+    twice = _power_of_two(n + 1)  # 2 p
+    above = fma(twice, y, fma(twice, -0.5, 1.0))
+    most = fma(twice, 0.5, 1.0)
+    under = fma(-twice, y, most)
+    lost = fma(-twice, y, most - under)
+    reciprocal = 1.0 / under
+    quotient = above * reciprocal
+    rest = fma(-quotient, lost, fma(-quotient, under, above))
     return fma(rest, reciprocal, quotient).signed_like(x)
+
+
+def _half_without_one(x: Number) -> tuple[Number, Number]:
+    """Return n and y of ``exp(-2 x) = 2 ** n * (1 - 2 y)``, for x from 0 to 20."""
+    n, whole = _nearest(x, -2.0 / math.log(2.0))
+    high, low = x.of.ln2
+    r = fma(whole, 0.5 * low, fma(whole, 0.5 * high, x))
+    coefficients = [-2.0 * (-2.0) ** k * c for k, c in enumerate(x.of.exp)]
+    return n, fma(r * r, polynomial(r, tuple(coefficients)), r)
 
 
 def sigmoid(x: Number) -> Number:
@@ -174,7 +197,7 @@ def _erfc_far(x: Number) -> Number:
     reciprocal = 1.0 / under
     g = fma(p, reciprocal, 0.0)
     low = fma(-g, under_low, fma(-g, under, p) + p_low) * reciprocal
-    return scaled(g + fma(y, g, fma(y, low, low)), n)
+    return _scaled(fma(y, g, fma(y, low, low)), g, n)
 
 
 def erf(x: Number) -> Number:
