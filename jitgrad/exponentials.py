@@ -131,10 +131,10 @@ def log(x: Number) -> Number:
 
 
 def _log_edges(x: Number, u: Number, result: Number) -> Number:
-    """What a logarithm of u is at 0, below, at infinity and for a NaN, which is x."""
-    result = choose(u.equals(math.inf), math.inf, result)
+    """What a logarithm of u is at 0, below, and where x is infinite or a NaN."""
     result = choose(u.equals(0.0), -math.inf, result)
-    return choose(u < 0.0, math.nan, choose(x.equals(x), result, x))
+    result = choose(u < 0.0, math.nan, result)
+    return choose(x < math.inf, result, x)
 
 
 def log1p(x: Number) -> Number:
@@ -149,14 +149,13 @@ def log1p(x: Number) -> Number:
 
 
 def tanh(x: Number) -> Number:
-    """Write (1 - e) / (1 + e) for e = exp(-2 |x|) = p (1 - 2 y), where p is a power of two.
+    """Write (1 - e) / (1 + e) for e = exp(-2 |x|).
 
     The divisor carries its rounding error along, and a step of refinement makes up for it and for
     that of the quotient.
     """
     size = x.magnitude()
-    n, y = _half_without_one(choose(size > 20.0, 20.0, size))
-    twice = _power_of_two(n + 1)  # 2 p
+    twice, y = _half_powers(choose(size > 20.0, 20.0, size))
     above = fma(twice, y, fma(twice, -0.5, 1.0))
     most = fma(twice, 0.5, 1.0)
     under = fma(-twice, y, most)
@@ -167,13 +166,13 @@ def tanh(x: Number) -> Number:
     return fma(rest, reciprocal, quotient).signed_like(x)
 
 
-def _half_without_one(x: Number) -> tuple[Number, Number]:
-    """Return n and y of ``exp(-2 x) = 2 ** n * (1 - 2 y)``, for x from 0 to 20."""
+def _half_powers(x: Number) -> tuple[Number, Number]:
+    """Return a power of two p and y of ``exp(-2 x) = p / 2 - p y``, for x from 0 to 20."""
     n, whole = _nearest(x, -2.0 / math.log(2.0))
     high, low = x.of.ln2
     r = fma(whole, 0.5 * low, fma(whole, 0.5 * high, x))
     coefficients = [-2.0 * (-2.0) ** k * c for k, c in enumerate(x.of.exp)]
-    return n, fma(r * r, polynomial(r, tuple(coefficients)), r)
+    return _power_of_two(n + 1), fma(r * r, polynomial(r, tuple(coefficients)), r)
 
 
 def sigmoid(x: Number) -> Number:
@@ -201,11 +200,13 @@ def _erfc_far(x: Number) -> Number:
 
 
 def erf(x: Number) -> Number:
-    """Write the error function."""
+    """Write the error function: x times a polynomial up to 1, then 1 - exp(a polynomial)."""
     size = x.magnitude()
-    size = choose(size > 28.0, 28.0, size)
-    near = fma(x, polynomial(x * x, x.of.erf), x)
-    far = (1.0 - _erfc_far(size)).signed_like(x)
+    most = 6.0 if x.of is DOUBLE else 4.0  # from here on the result is 1
+    bounded = choose(size > most, most, size)
+    near = fma(x, polynomial(bounded * bounded, x.of.erf), x)
+    twice, y = _half_powers(polynomial(bounded, x.of.far))
+    far = fma(twice, y, fma(twice, -0.5, 1.0)).signed_like(x)
     return choose(size > 1.0, far, near)
 
 
