@@ -84,23 +84,27 @@ def _expm1_below(x: Number) -> Number:
 
 
 def significand(x: Number) -> tuple[Number, Number]:
-    """Return the exponent k and m of ``x = m * 2 ** k``, where m is between sqrt(1/2) and sqrt(2).
+    """Return k and m of ``x = m * 2 ** k``, where m is between sqrt(1/2) and sqrt(2).
 
-    x is positive; at infinity m is any such number.
+    x is positive; at infinity m is any such number. k comes times 2⁵² (float32: 2²³), which is how
+    it lies in the bits; see `ln2`.
     """
-    scale = float(x.of.digits + 2)
+    digits = x.of.digits
     tiny = x < 2.0 ** (1 - x.of.bias)
-    k, m = _normal_significand(choose(tiny, x * 2.0**scale, x))
-    return k - choose(tiny, x.constant(scale), 0.0), m
+    k, m = _normal_significand(choose(tiny, x * 2.0 ** (digits + 2), x))
+    return k - choose(tiny, x.constant((digits + 2) * 2.0**digits), 0.0), m
 
 
 def _normal_significand(x: Number) -> tuple[Number, Number]:
-    root = _bits_of(math.sqrt(0.5), x.of)
-    one = _bits_of(1.0, x.of)
-    raised = x.bits() + (one - root)
-    k = (raised >> x.of.digits) - x.of.bias
-    m = ((raised & ((1 << x.of.digits) - 1)) + root).real()
-    return _as_real(k), m
+    bits = x.bits()
+    k = (bits - _bits_of(math.sqrt(0.5), x.of)) & -(1 << x.of.digits)
+    return k.converted(), (bits - k).real()
+
+
+def ln2(of: Format) -> tuple[float, float]:
+    """Return ln 2 in two parts, for the k of `significand`; its product with the first is exact."""
+    high, low = of.ln2
+    return high * 0.5**of.digits, low * 0.5**of.digits
 
 
 def _bits_of(number: float, of: Format) -> int:
@@ -108,26 +112,24 @@ def _bits_of(number: float, of: Format) -> int:
     return int(kinds[0](number).view(kinds[1]))
 
 
-def _as_real(k: Number) -> Number:
-    """Convert a small whole number by arithmetic: AVX2 has no instruction for 64 bits."""
-    shift = 1.5 * 2.0**k.of.digits
-    return (k + _bits_of(shift, k.of)).real() - shift
+def _log_of(k: Number, f: Number, c: Number | None = None) -> Number:
+    """Return ``k ln 2 + log(1 + f) + c`` for f between sqrt(1/2) - 1 and sqrt(2) - 1.
 
-
-def _log_of(k: Number, f: Number, c: Number | float) -> Number:
-    """Return ``k ln 2 + log(1 + f) + c`` for f between sqrt(1/2) - 1 and sqrt(2) - 1."""
+    With s = f / (2 + f) it is f - (f² - s w) / 2, where w is f² + s² (4/3 + 4/5 s² + ...).
+    """
     s = f / (f + 2.0)
     z = s * s
-    half = 0.5 * f * f
-    high, low = f.of.ln2
-    rest = z * polynomial(z, f.of.log)
-    return fma(k, high, f - (half - fma(s, half + rest, fma(k, low, c))))
+    square = f * f
+    high, low = ln2(f.of)
+    w = fma(z, polynomial(z, tuple(2.0 * c for c in f.of.log)), square)
+    lower = k * low if c is None else fma(k, low, c)
+    return fma(k, high, f + fma(fma(-s, w, square), -0.5, lower))
 
 
 def log(x: Number) -> Number:
     """Write the natural logarithm."""
     k, m = significand(x)
-    return _log_edges(x, x, _log_of(k, m - 1.0, 0.0))
+    return _log_edges(x, x, _log_of(k, m - 1.0))
 
 
 def _log_edges(x: Number, u: Number, result: Number) -> Number:

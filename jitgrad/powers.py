@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from jitgrad.exponentials import exp, log, significand
+from jitgrad.exponentials import exp, ln2, log, significand
 from jitgrad.formats import DOUBLE
 from jitgrad.instructions import Number, choose, fma, polynomial, two_product, two_sum
 
@@ -51,10 +51,10 @@ def _log(x: Number) -> tuple[Number, Number]:
     k, m = significand(x)
     s, s_low = _quotient(m)
     cube, cube_low = _rest(s, s_low)
-    ln2, ln2_low = x.of.ln2
-    total, lost = two_sum(k * ln2, 2.0 * s)  # k ln2 has no rounding error
+    factor, factor_low = ln2(x.of)
+    total, lost = two_sum(k * factor, 2.0 * s)
     total, more = two_sum(total, 2.0 * cube)
-    low = fma(k, ln2_low, 2.0 * (s_low + cube_low)) + (lost + more)
+    low = fma(k, factor_low, 2.0 * (s_low + cube_low)) + (lost + more)
     high, low = two_sum(total, low)
     infinite = choose(x.equals(0.0), x.constant(-math.inf), math.inf)
     return choose(x.equals(0.0) | x.equals(math.inf), infinite, high), low
