@@ -6,6 +6,7 @@ arguments: some are spread over all exponents, some lie where the function is ha
 functions are called in a compiled loop, under the flag that kernels have.
 """
 
+import math
 import sys
 
 import mpmath
@@ -149,33 +150,46 @@ def worst(name, kind, where, flags=("contract",)):
     out = np.empty_like(where[0])
     loop(name, flags)(*where, out)
     found = 0.0, tuple(x[0] for x in where)
-    for *at, got in zip(*where, out, strict=True):
-        error = units(name, kind, [float(x) for x in at], float(got))
-        if not error <= found[0]:
-            found = error, tuple(at)
+    plain = np.isfinite(out) & np.all([np.isfinite(x) & (x != 0.0) for x in where], axis=0)
+    with mpmath.workprec(PRECISION):
+        for is_plain, got, *at in zip(
+            *(part.tolist() for part in (plain, out, *where)), strict=True
+        ):
+            error = units(name, kind, at, got) if is_plain else edge_units(name, kind, at, got)
+            if not error <= found[0]:
+                found = error, tuple(at)
     return found
 
 
 def units(name, kind, at, got):
-    """The error of a result, in units in the last place of the right one; infinite if it is wrong.
-
-    NaN, infinities and zeros have to be what they should be, to the sign.
-    """
+    """The error of a finite result, in units in the last place of the right one."""
     info = np.finfo(kind)
+    exact = EXACT[name](*map(mpmath.mpf, at))
+    nearest = float(exact)
+    if np.isinf(nearest):
+        return float(abs(exact - got) / mpmath.ldexp(1, int(info.maxexp) - int(info.nmant) - 1))
+    exponent = max(math.frexp(nearest)[1] - 1, int(info.minexp))
+    rest = float(exact - nearest)  # the difference of two near numbers is exact
+    return abs((got - nearest) - rest) / math.ldexp(1.0, exponent - int(info.nmant))
+
+
+def edge_units(name, kind, at, got):
+    """The same where an argument or the result is special; infinite if it is wrong.
+
+    NaN, infinities and zeros have to be what they should be, to the sign. Half a unit beyond the
+    largest number the result is infinite.
+    """
     special = edge(name, at)
     if special is not None:
         same = got == special and np.signbit(got) == np.signbit(special)
         return 0.0 if same or (np.isnan(got) and np.isnan(special)) else np.inf
-    with mpmath.workprec(PRECISION):
-        exact = EXACT[name](*map(mpmath.mpf, at))
-        top = mpmath.mpf(2) ** info.maxexp  # infinity is as good as this
-        result = mpmath.sign(got) * top if np.isinf(got) else mpmath.mpf(got)
-        if np.isinf(got) and result * exact > top * top:
-            return 0.0
-        unit = top / 2 ** (info.nmant + 1)
-        if abs(exact) < info.max:
-            unit = float(np.spacing(kind(abs(exact))))
-        return float(abs(result - exact) / unit)
+    if not np.isinf(got):
+        return units(name, kind, at, got)
+    exact = EXACT[name](*map(mpmath.mpf, at))
+    beyond = mpmath.sign(got) * mpmath.ldexp(1, int(np.finfo(kind).maxexp))
+    if exact * beyond >= beyond * beyond:
+        return 0.0
+    return float(abs(exact - beyond) / abs(beyond) * 2 ** (np.finfo(kind).nmant + 1))
 
 
 def edge(name, at):

@@ -159,9 +159,8 @@ def tanh(x: Number) -> Number:
     size = x.magnitude()
     twice, y = _half_powers(choose(size > 20.0, 20.0, size))
     above = fma(twice, y, fma(twice, -0.5, 1.0))
-    most = fma(twice, 0.5, 1.0)
-    under = fma(-twice, y, most)
-    lost = fma(-twice, y, most - under)
+    under = fma(-twice, y, fma(twice, 0.5, 1.0))
+    lost = fma(-twice, y, fma(twice, 0.5, 1.0 - under))
     reciprocal = 1.0 / under
     quotient = above * reciprocal
     rest = fma(-quotient, lost, fma(-quotient, under, above))
@@ -172,9 +171,11 @@ def _half_powers(x: Number) -> tuple[Number, Number]:
     """Return a power of two p and y of ``exp(-2 x) = p / 2 - p y``, for x from 0 to 20."""
     n, whole = _nearest(x, -2.0 / math.log(2.0))
     high, low = x.of.ln2
-    r = fma(whole, 0.5 * low, fma(whole, 0.5 * high, x))
+    most = fma(whole, 0.5 * high, x)
+    r = fma(whole, 0.5 * low, most)
+    tail = fma(whole, 0.5 * low, most - r)
     coefficients = [-2.0 * (-2.0) ** k * c for k, c in enumerate(x.of.exp)]
-    return _power_of_two(n + 1), fma(r * r, polynomial(r, tuple(coefficients)), r)
+    return _power_of_two(n + 1), r + fma(r * r, polynomial(r, tuple(coefficients)), tail)
 
 
 def sigmoid(x: Number) -> Number:
