@@ -1,7 +1,7 @@
 """How exact vector math is: `python -m benchmarks.accuracy [count] [function ...]`.
 
 For each function and type the largest error against mpmath, in units in the last place, over
-`count` random arguments (a million if it is not given, which takes half an hour) and all edge
+`count` random arguments (a million if it is not given, which takes ten minutes) and all edge
 arguments: some are spread over all exponents, some lie where the function is hardest. The
 functions are called in a compiled loop, under the flag that kernels have.
 """

@@ -151,20 +151,21 @@ def log1p(x: Number) -> Number:
 
 
 def tanh(x: Number) -> Number:
-    """Write (1 - e) / (1 + e) for e = exp(-2 |x|).
-
-    The divisor carries its rounding error along, and a step of refinement makes up for it and for
-    that of the quotient.
-    """
+    """Write (1 - e) / (1 + e) for e = exp(-2 |x|)."""
     size = x.magnitude()
     twice, y = _half_powers(choose(size > 20.0, 20.0, size))
     above = fma(twice, y, fma(twice, -0.5, 1.0))
     under = fma(-twice, y, fma(twice, 0.5, 1.0))
     lost = fma(-twice, y, fma(twice, 0.5, 1.0 - under))
-    reciprocal = 1.0 / under
-    quotient = above * reciprocal
-    rest = fma(-quotient, lost, fma(-quotient, under, above))
-    return fma(rest, reciprocal, quotient).signed_like(x)
+    return _quotient(above, under, lost).signed_like(x)
+
+
+def _quotient(x: Number, y: Number, low: Number) -> Number:
+    """Return ``x / (y + low)``, with a step of refinement for the reciprocal and for low."""
+    reciprocal = 1.0 / y
+    quotient = x * reciprocal
+    rest = fma(-quotient, low, fma(-quotient, y, x))
+    return fma(rest, reciprocal, quotient)
 
 
 def _half_powers(x: Number) -> tuple[Number, Number]:
@@ -181,7 +182,8 @@ def _half_powers(x: Number) -> tuple[Number, Number]:
 def sigmoid(x: Number) -> Number:
     """Write 1 / (1 + exp(-x))."""
     e = exp(-x.magnitude())
-    return choose(x < 0.0, e, choose(x.equals(x), 1.0, x)) / (e + 1.0)
+    above = choose(x < 0.0, e, choose(x.equals(x), 1.0, x))
+    return _quotient(above, *two_sum(x.constant(1.0), e))
 
 
 def _erfc_far(x: Number) -> Number:
