@@ -54,6 +54,7 @@ from jitgrad.expression import (
 from jitgrad.names import (
     Names,
     depth,
+    find_once,
     goes_along,
     load_once,
     name_indices,
@@ -75,13 +76,13 @@ from jitgrad.program import (
     Ref,
     gathered,
     reads,
-    statements,
+    statements_of,
     storage,
-    walk,
 )
 
 COMFORT = 88  # an expression that makes a line longer is split
 NESTING = 5  # and so is one that is deeper
+LOOSE = "temporary", ""  # the kind and the label of a buffer that nobody named
 
 
 class Source(NamedTuple):
@@ -130,7 +131,7 @@ def emit(
     -------
     Source
     """
-    ops = {node.op for node in statements(program.body) if not isinstance(node, Product)}
+    ops = {node.op for node in statements_of(program.body) if not isinstance(node, Product)}
     library = () if strict else vector_math.NAMES
     taken = {name, "where", vector_math.POWER, *functions(ops, library)}
     printer = _Printer(program, taken, strict)
@@ -162,9 +163,10 @@ class _Printer:
     def __init__(self, program: Program, taken: set[str], strict: bool) -> None:
         self.program, self.strict = program, strict
         self.buffers = dict(program.buffers)
-        for node in walk(program.body):
-            if isinstance(node, Accumulate) and not self.buffers[node.target.buffer].label:
-                self._label(node.target.buffer, "total")
+        for node in statements_of(program.body):
+            described = self.buffers[node.target.buffer]
+            if isinstance(node, Accumulate) and (described.kind, described.label) == LOOSE:
+                self.buffers[node.target.buffer] = described._replace(label="total")
         self.names = Names(self.buffers, taken)
         self.indices = self.names.indices(max(2, depth(program.body)))
         self.body = name_indices(program.body, self.indices)
@@ -179,11 +181,6 @@ class _Printer:
         self.place: tuple[str, int] | None = None
         self.called: set[str] = set()
         self.simd = False  # whether LLVM can make several iterations of this loop at once
-
-    def _label(self, buffer: str, label: str) -> None:
-        described = self.buffers[buffer]
-        if described.kind == "temporary":
-            self.buffers[buffer] = described._replace(label=label)
 
     def _melts(self, name: str, node: Assign) -> bool:
         """Whether a local may go into the expression that reads it: not if the user named it."""
@@ -253,7 +250,8 @@ class _Printer:
         ]
 
     def _block(self, block: Block, scope: _Scope | None) -> None:
-        for node in load_once(block, self.buffers, self.names.of):
+        found = find_once(block, self.buffers, self.names.of)
+        for node in load_once(found, self.buffers, self.names.of):
             if isinstance(node, Loop):
                 self._loop(node)
             elif isinstance(node, Product):
@@ -268,7 +266,7 @@ class _Printer:
             self._flush_readers(name)
         start = natural_start(loop) if loop.limit is None else Affine()
         body = shift(loop, start)
-        self._comment(next((node.site for node in statements(body) if node.site >= 0), -1))
+        self._comment(next((node.site for node in statements_of(body) if node.site >= 0), -1))
         self._line(f"for {loop.index} in {self._range(loop, start)}:")
         outside = self.indent, self.simd
         self.indent += "    "
@@ -283,23 +281,16 @@ class _Printer:
         if target.index[-2] != Affine.index(i):  # the transpose of the product
             left, right = right, left
             i, j = j, i
-        matrices = self._matrix(left, -2, i), self._matrix(right, -1, j), self._matrix(target)
+        names = self.names
+        matrices = names.matrix(left, -2, i), names.matrix(right, -1, j), names.matrix(target)
         self._comment(node.site)
         self._line(f"np.dot({', '.join(matrices)})")
-
-    def _matrix(self, ref: Ref, axis: int = 0, index: str = "") -> str:
-        """Name a matrix; transposed, unless ``index`` is what an axis is indexed by."""
-        name: ast.expr = ast.Name(self.names.of(ref.buffer))
-        outer = [self.names.position(place) for place in ref.index[:-2]]
-        if outer:
-            name = ast.Subscript(name, outer[0] if len(outer) == 1 else ast.Tuple(outer))
-        as_it_lies = not index or ref.index[axis] == Affine.index(index)
-        return ast.unparse(name) + ("" if as_it_lies else ".T")
 
     def _range(self, loop: Loop, start: Affine) -> str:
         if loop.limit is not None:
             limit = ast.unparse(self.names.position(loop.limit))
-            return f"range(min({loop.extent.constant}, {limit}))"
+            extent = f"min({loop.extent.constant}, {limit})"
+            return f"range({extent} - 1, -1, -1)" if loop.backward else f"range({extent})"
         low, high = start, loop.extent.plus(start)
         if low == Affine() and not loop.backward and (array := goes_along(loop, self.buffers)):
             return f"range({self.names.of(array[0])}.shape[{array[1]}])"
@@ -309,13 +300,16 @@ class _Printer:
         return f"range({', '.join(ast.unparse(self.names.position(end)) for end in ends)})"
 
     def _scope(self, index: str, body: Block) -> _Scope:
-        nodes = list(statements(body))
+        nodes = list(statements_of(body))
         assigned = frozenset(node.target for node in nodes if isinstance(node, Assign))
         read = frozenset(self._root(ref) for node in nodes for ref in reads(node))
         return _Scope(index, assigned, read)
 
     def _statement(self, node: Assign | Accumulate, scope: _Scope | None) -> None:
         name = node.target.buffer
+        if isinstance(node, Assign) and self.buffers[name].dtype == "i8":
+            self._position(node)
+            return
         if isinstance(node, Assign) and name in self.inlined:
             value, _ = self._fit(node, lambda value: f"{name} = {ast.unparse(value.node)}")
             self._wait(node, value)
@@ -327,6 +321,15 @@ class _Printer:
         self._flush_readers(self._root(node.target))
         self._comment(node.site)
         self._line(text)
+
+    def _position(self, node: Assign) -> None:
+        """Print a local that `find_once` made."""
+        (source,) = node.operands
+        assert isinstance(source, Ref)
+        self._comment(node.site)
+        self._line(
+            f"{self.names.of(node.target.buffer)} = {ast.unparse(self.names.element(source))}"
+        )
 
     def _is_loaded(self, operand: Operand) -> TypeGuard[Ref]:
         """Whether this is a local that `load_once` made."""
@@ -386,7 +389,8 @@ class _Printer:
 
     def _is_sum(self, target: Ref, scope: _Scope) -> bool:
         """Whether a loop only ever adds to a target, so that no order of its terms is special."""
-        varies = scope.over in target.indices() or target in scope.assigned
+        gathers = any(place.gathers() for place in target.index)
+        varies = gathers or scope.over in target.indices() or target in scope.assigned
         return not (self.strict or varies or self._root(target) in scope.read)
 
     def _value(self, node: Assign | Accumulate) -> Expression:

@@ -244,8 +244,8 @@ def walk(block: Iterable[Node]) -> Iterator[Node]:
             yield from walk(node.body)
 
 
-def statements(block: Iterable[Node]) -> Iterator[Statement]:
-    """Yield each node of a block that is no loop."""
+def statements_of(block: Iterable[Node]) -> Iterator[Statement]:
+    """Yield each statement of a block, those in loops included."""
     return (node for node in walk(block) if not isinstance(node, Loop))
 
 

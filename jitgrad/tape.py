@@ -40,6 +40,7 @@ from jitgrad.traced import (
     CONSTANT,
     LOW,
     NOTHING,
+    OF_TRUTHS,
     SCALAR,
     SHIFT,
     Shape,
@@ -47,9 +48,11 @@ from jitgrad.traced import (
     contiguous,
     insert_axis,
     is_contiguous,
+    is_truth,
     make,
     normal_axes,
     normal_order,
+    of_truths,
     spread,
     view,
 )
@@ -221,6 +224,8 @@ class Tape:
 
     def elementwise(self, name: str, operands: Sequence[Any]) -> Traced:
         """Record one op of the table over broadcast operands."""
+        if name in OF_TRUTHS and all(map(is_truth, operands)):
+            name = of_truths(name)
         values = [x if type(x) is Traced and x.tape is self else self.lift(x) for x in operands]
         kind = "b" if OPS[name].boolean else "f"
         if not any(value.dims for value in values):
@@ -234,7 +239,12 @@ class Tape:
             raise ShapeError(
                 f"{user_location()}: {name} of arrays of shapes {shapes}, which do not broadcast"
             ) from None
-        strides = tuple(spread(value, shape) for value in values)
+        # A constant has no storage. It is written as if it had this shape, so that `0 + x`, where a
+        # sum starts, is the same instruction as the additions that follow.
+        strides = tuple(
+            contiguous(shape) if value.code <= CONSTANT else spread(value, shape)
+            for value in values
+        )
         return self._array(Symbol(name, shape, strides), shape, [v.code for v in values], kind)
 
     def sum(self, x: Any, axis: Any = None, keepdims: bool = False) -> Traced:
@@ -250,7 +260,8 @@ class Tape:
 
         It has no derivative: see `arrays.extreme`.
         """
-        return self._reduced(name, self.lift(x), axes, True)
+        x = self.lift(x)
+        return self._reduced(name, x, normal_axes(axes, len(x.dims)), True)
 
     def _reduced(self, name: str, x: Traced, axes: tuple[int, ...], keepdims: bool) -> Traced:
         kept = tuple(n for d, n in enumerate(x.dims) if d not in axes)
@@ -264,6 +275,7 @@ class Tape:
         a, b = self.lift(a), self.lift(b)
         if not a.dims or not b.dims or a.dims[-1] != b.dims[-2 if len(b.dims) > 1 else 0]:
             raise ShapeError(f"{user_location()}: matmul of arrays of shapes {a.dims} and {b.dims}")
+        truths = is_truth(a) and is_truth(b)
         left = a if len(a.dims) == 1 else insert_axis(a, len(a.dims) - 1)
         if len(b.dims) == 1:
             right, left = b, a
@@ -271,7 +283,8 @@ class Tape:
             right = self.transpose(b, (*range(len(b.dims) - 2), len(b.dims) - 1, len(b.dims) - 2))
             if len(a.dims) > 1:  # its rows are an axis of their own beside the stacks
                 right = insert_axis(right, len(b.dims) - 2)
-        return self.sum(self.elementwise("mul", (left, right)), -1)
+        total = self.sum(self.elementwise("mul", (left, right)), -1)
+        return self.elementwise("gt", (total, 0.0)) if truths else total
 
     def assemble(self, parts: Sequence[tuple[Any, Any]], shape: Shape) -> Traced:
         """Record an array that is put together from parts, each with the index where it goes."""

@@ -21,7 +21,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from jitgrad.errors import PositionError, ShapeError, TraceError, UnsupportedError, user_location
+from jitgrad.errors import (
+    ArgumentError,
+    PositionError,
+    ShapeError,
+    TraceError,
+    UnsupportedError,
+    user_location,
+)
 from jitgrad.ops import OPS
 from jitgrad.value import Value
 
@@ -224,6 +231,7 @@ def view(x: Traced, items: tuple[Any, ...]) -> Traced:
             start, stop, step = item.indices(extent)
             dims.append(len(range(start, stop, step)))
             strides.append(stride * step)
+            start = start if dims[-1] else 0  # nothing may start outside: -1 for x[::-1] of none
         else:
             start = _whole(item)
             if not -extent <= start < extent:
@@ -242,6 +250,33 @@ def _whole(item: Any) -> int:
         f"{user_location()}: an index of type {type(item).__name__}; expected ints, slices, "
         "None, ... or integer arrays"
     )
+
+
+OF_TRUTHS = {
+    "add": "logical_or",
+    "maximum": "logical_or",
+    "mul": "logical_and",
+    "minimum": "logical_and",
+    "sub": "",
+    "neg": "",
+}
+
+
+def is_truth(operand: Any) -> bool:
+    """Whether an operand, traced or not, is a truth value or an array of them."""
+    if type(operand) is Traced:
+        return operand.kind == "b"
+    return isinstance(operand, bool | np.bool_) or getattr(operand, "dtype", None) == np.bool_
+
+
+def of_truths(name: str) -> str:
+    """Return what NumPy's arithmetic is on truth values alone: ``a + b`` is ``a | b``."""
+    if not OF_TRUTHS[name]:
+        raise ArgumentError(
+            f"{user_location()}: {name} of truth values, which NumPy refuses; write a != b, ~a, or "
+            "a.astype(float) to count with them"
+        )
+    return OF_TRUTHS[name]
 
 
 def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -274,7 +309,7 @@ def _binary(name: str, reflected: bool, sign: str = "") -> Callable[[Traced, Any
         tape = self.tape
         mine = self.code
         if type(other) is Traced and other.tape is tape:
-            if self.dims or other.dims:
+            if self.dims or other.dims or self.kind == "b":
                 if sign:
                     _in_place(self, other.dims, sign)
                 return tape.elementwise(name, (other, self) if reflected else (self, other))
