@@ -146,9 +146,6 @@ def emit(
     return Source(text, name, tuple(helpers), strict, tuple(map(printer.names.of, arguments)))
 
 
-# --- statements ----------------------------------------------------------------------------------
-
-
 class _Scope(NamedTuple):
     """The innermost loop: what tells a sum over it from other accumulations."""
 
@@ -382,8 +379,7 @@ class _Printer:
         if scope is not None and self._is_sum(node.target, scope):
             self.called.add(SUM)
             return f"{target} = {ast.unparse(call(SUM, ast.Name(target), term))}"
-        opposite = without_sign(term)
-        if opposite is not None:
+        if (opposite := without_sign(term)) is not None:
             return f"{target} -= {ast.unparse(opposite)}"
         return f"{target} += {ast.unparse(term)}"
 
