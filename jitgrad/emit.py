@@ -44,6 +44,7 @@ from jitgrad.expression import (
     imports,
     is_helper,
     nesting,
+    power,
     signature,
     summary,
     table,
@@ -132,7 +133,8 @@ def emit(
     """
     ops = {node.op for node in statements_of(program.body) if not isinstance(node, Product)}
     library = () if strict else vector_math.NAMES
-    printer = _Printer(program, {name, "where", *functions(ops, library)}, strict)
+    taken = {name, "where", vector_math.POWER, *functions(ops, library)}
+    printer = _Printer(program, taken, strict)
     kernel = printer.kernel(name, arguments)
     tables = "\n".join(printer.tables())
     called = functions(printer.called, library)
@@ -142,9 +144,6 @@ def emit(
     parts = ["\n\n".join(filter(None, top)), *map(helper, helpers), kernel]
     text = "\n\n\n".join(filter(None, parts)) + "\n"
     return Source(text, name, tuple(helpers), strict, tuple(map(printer.names.of, arguments)))
-
-
-# --- statements ----------------------------------------------------------------------------------
 
 
 class _Scope(NamedTuple):
@@ -382,8 +381,7 @@ class _Printer:
         if scope is not None and self._is_sum(node.target, scope):
             self.called.add(SUM)
             return f"{target} = {ast.unparse(call(SUM, ast.Name(target), term))}"
-        opposite = without_sign(term)
-        if opposite is not None:
+        if (opposite := without_sign(term)) is not None:
             return f"{target} -= {ast.unparse(opposite)}"
         return f"{target} += {ast.unparse(term)}"
 
@@ -411,6 +409,8 @@ class _Printer:
         if op in vector_math.NAMES and library is not None and not self.simd and not self.strict:
             module = "np" if library[0] == "numpy" else library[0]
             return ast.Call(ast.Attribute(ast.Name(module), library[1]), nodes, [])
+        if op == "pow" and self.simd and not self.strict:
+            return power(*nodes)
         self.called.add(op)
         return build(op, nodes)
 

@@ -18,10 +18,10 @@ import numpy as np
 
 from jitgrad.ops import ARGUMENTS, OPS, library_call, operator_node, parsed
 from jitgrad.program import Assign, Block, Loop, Operand, Ref, Statement, reads
+from jitgrad.vector_math import LARGEST_POWER, POWER, is_direct
 
 WIDTH = 100  # no line is longer if that can be helped
 SUM = "add_up"  # the helper that sums are made with
-LARGEST_POWER = 64  # Numba multiplies out whole powers written as int literals
 _NUMBERS = re.compile(r"\b\d[\d.]*(e-?\d+)?")
 TRUTHS = {"where": 1, "logical_and": 2, "logical_or": 2, "logical_not": 1}
 """How many leading arguments of an op are read as truth values."""
@@ -130,6 +130,23 @@ def _whole(exponent: ast.expr) -> ast.expr:
             small = value.is_integer() and value <= LARGEST_POWER
             return ast.Constant(int(value) if small else value)
     return exponent
+
+
+def power(x: ast.expr, exponent: ast.expr) -> ast.expr:
+    """Build a power in a loop that LLVM is to vectorise.
+
+    LLVM makes ``x ** 0.5`` a square root, with care for -0.0 and -inf.
+
+    >>> show = lambda e: ast.unparse(power(ast.Name("x"), constant(e)))
+    >>> show(3.0), show(0.5), show(-0.5), show(2.5)
+    ('x ** 3', 'x ** 0.5', '1.0 / x ** 0.5', 'power(x, 2.5)')
+    """
+    match _whole(exponent):
+        case ast.Constant(value=-0.5):
+            return ast.BinOp(constant(1.0), ast.Div(), build("pow", [x, constant(0.5)]))
+        case ast.Constant(value=float(value) | int(value)) if is_direct(value):
+            return build("pow", [x, exponent])
+    return call(POWER, x, exponent)
 
 
 def nesting(op: str, operands: Sequence[Expression]) -> int:
@@ -309,7 +326,8 @@ def imports(called: list[str], body: str, library: Collection[str] = ()) -> str:
     modules: dict[str, set[str]] = {"math": set(), "numpy": set(), "special": set()}
     for module, function in filter(None, map(library_call, set(called) - {*library})):
         modules[module].add(function)
-    vectors = sorted({*called} & {*library})
+    powers = [POWER] if re.search(rf"\b{POWER}\(", body) else []
+    vectors = sorted([*({*called} & {*library}), *powers])
     lines = {
         module: f"from {module} import {', '.join(sorted(names))}"
         for module, names in modules.items()

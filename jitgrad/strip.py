@@ -35,7 +35,7 @@ from jitgrad.program import (
 from jitgrad.regular import is_regular
 
 WIDTH = 64  # rows of a strip: what 20 such arrays take stays in the first cache
-SLOW = frozenset((*vector_math.NAMES, "logaddexp", "softplus"))  # worth SIMD
+SLOW = frozenset((*vector_math.NAMES, "pow", "logaddexp", "softplus"))  # worth SIMD
 FEWEST = 16  # rows that strips are made of
 MOST = 16  # arrays from one loop of a strip to another: LLVM has to check that they are apart
 _PLAIN = ("sqrt", "floor", "ceil")  # library functions that are instructions
@@ -65,7 +65,7 @@ def _parts(program: Program, loop: Loop) -> list[_Part] | None:
     if loop.extent.terms or rows < FEWEST or loop.limit is not None or len(loop.body) > 400:
         return None
     inner = [n for n in walk(loop.body) if isinstance(n, Assign) and n not in loop.body]
-    if any(node.op in SLOW for node in inner) or is_regular(program, loop):
+    if any(map(_calls, inner)) or is_regular(program, loop):
         return None
     units = _units(program, loop)
     vectors = [unit.nodes[0] for unit in units if unit.vector]
@@ -82,13 +82,20 @@ def _is_vector(node: Node) -> bool:
         call = library_call(node.op)
         simple = call is None or node.op in vector_math.NAMES or call[1] in _PLAIN
         gathers = any(position.gathers() for position in node.target.index)
-        return simple and not fills and not gathers and node.op not in ("pow", "mod")
+        return simple and not fills and not gathers and node.op != "mod"
     return isinstance(node, Accumulate) and not node.target.indices() and node.op == "add"
 
 
 def _is_slow(nodes: list[Node]) -> bool:
-    ops = [node.op for node in nodes if isinstance(node, Assign)]
-    return any(op in SLOW for op in ops) or sum(op in HEAVY for op in ops) > 2
+    made = [node for node in nodes if isinstance(node, Assign)]
+    return any(map(_calls, made)) or sum(node.op in HEAVY for node in made) > 2
+
+
+def _calls(node: Assign) -> bool:
+    """Whether an assignment is worth SIMD for itself."""
+    exponent = node.operands[-1]
+    direct = node.op == "pow" and not isinstance(exponent, Ref) and vector_math.is_direct(exponent)
+    return node.op in SLOW and not direct
 
 
 class _Unit(NamedTuple):

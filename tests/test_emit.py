@@ -1,5 +1,6 @@
 """The printed text: it computes what the Program means, and it reads well."""
 
+import math
 import subprocess
 import sys
 import textwrap
@@ -12,6 +13,7 @@ from hypothesis import given as with_
 from hypothesis import settings
 from hypothesis import strategies as st
 
+import jitgrad
 from jitgrad.emit import emit
 from jitgrad.interpreter import run, verify
 from jitgrad.ops import OPS
@@ -674,3 +676,73 @@ def test_many_parameters_and_an_awkward_header():
 def test_empty_loops():
     program = Program({}, (Loop("i", Affine(3), ()),), 0.0)
     assert body_of(program) == "for i in range(3):\n    pass\nreturn 0.0\n"
+
+
+# --- powers --------------------------------------------------------------------------------------
+
+
+def powers_in_a_loop(exponent, strict=False):
+    buffers = {"x": Buffer((9,), "input"), "out": Buffer((9,), "output")}
+    at = (Affine.index("i"),)
+    body = Assign(Ref("out", at), "pow", (Ref("x", at), exponent))
+    program = Program(buffers, (Loop("i", Affine(9), (body,)),), 0.0)
+    return emit(program, name="kernel", arguments=["x", "out"], strict=strict)
+
+
+@pytest.mark.parametrize(
+    ("exponent", "text"),
+    [
+        (3.0, "x[i] ** 3"),
+        (64.0, "x[i] ** 64"),
+        (65.0, "power(x[i], 65.0)"),
+        (0.5, "x[i] ** 0.5"),
+        (-0.5, "1.0 / x[i] ** 0.5"),
+        (1.5, "power(x[i], 1.5)"),
+        (-2.0, "power(x[i], -2.0)"),
+    ],
+)
+def test_powers_in_loops(exponent, text):
+    source = powers_in_a_loop(exponent)
+    assert f"out[i] = {text}\n" in source.text
+    assert ("import power" in source.text) == ("power" in text)
+    assert "power(" not in powers_in_a_loop(exponent, strict=True).text
+    assert "import" not in powers_in_a_loop(exponent, strict=True).text
+
+
+@pytest.mark.parametrize("exponent", [3.0, 0.5, -0.5, 1.5, -2.0, -3.0, 65.0])
+def test_powers_in_loops_are_right_at_the_edges(exponent):
+    namespace = {}
+    exec(powers_in_a_loop(exponent).text, namespace)
+    kernel = numba.njit(error_model="numpy", fastmath={"contract"})(namespace["kernel"])
+    x = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, -1.7, 1.7, 1e-310, 1e300])
+    out = np.empty(9)
+    kernel(x, out)
+    with np.errstate(all="ignore"):
+        expected = np.array([math.nan if np.isnan(at) else c_pow(at, exponent) for at in x])
+    np.testing.assert_allclose(out, expected, rtol=1e-15)
+    zero = expected == 0.0
+    np.testing.assert_array_equal(np.signbit(out[zero]), np.signbit(expected[zero]))
+
+
+def c_pow(x, y):
+    """C's pow, where Python raises."""
+    try:
+        return math.pow(x, y)
+    except OverflowError:
+        return math.inf * (math.copysign(1.0, x) if y % 2 == 1 else 1.0)
+    except ValueError:
+        if x != 0.0:
+            return math.nan
+        return math.copysign(math.inf, x) if y % 2 == 1 else math.inf
+
+
+def test_a_variable_called_power_gets_out_of_the_way():
+    @jitgrad.compile
+    def loss(power, x):
+        return np.sum(x**power * power)
+
+    power, x = np.linspace(0.5, 1.5, 20), np.linspace(1.0, 2.0, 20)
+    value, gradient = loss.value_and_grad(power, x)
+    assert value == pytest.approx(np.sum(x**power * power), rel=1e-14)
+    expected = x**power * (1.0 + power * np.log(x))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-13)

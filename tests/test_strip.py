@@ -50,3 +50,16 @@ def test_no_strips_without_slow_arithmetic():
     X = np.zeros((1000, 5))
     source = jitgrad.compile(lambda w, X: np.sum((X @ w) ** 2)).lower(np.zeros(5), X).source
     assert "np.empty" not in source
+
+
+def test_real_powers_are_worth_strips_and_whole_ones_are_not():
+    w, X = np.full(5, 0.3), np.random.default_rng(0).uniform(0.5, 2.0, (1000, 5))
+    real = jitgrad.compile(lambda w, X: np.sum((X @ w) ** 2.5))
+    value, gradient = real.value_and_grad(w, X)
+    assert "range(min(64," in real.source
+    assert "power(" in real.source
+    score = X @ w
+    assert value == pytest.approx(np.sum(score**2.5), rel=1e-13)
+    np.testing.assert_allclose(gradient, (2.5 * score**1.5) @ X, rtol=1e-12)
+    whole = jitgrad.compile(lambda w, X: np.sum((X @ w) ** 3)).lower(w, X).source
+    assert "range(min(64," not in whole

@@ -1,5 +1,9 @@
-"""vector_math against mpmath; `python -m tests.test_vector_math 1000000` for a long run."""
+"""vector_math against mpmath: a sample of what `python -m benchmarks.accuracy` measures."""
 
+import ast
+import os
+import re
+import subprocess
 import sys
 
 import mpmath
@@ -7,116 +11,171 @@ import numpy as np
 import pytest
 from numba import njit
 
-from jitgrad import vector_math
+from benchmarks.accuracy import FUNCTIONS, KINDS, arguments, edges, loop, near_quarter_turns, worst
+from jitgrad import angles, vector_math
+from jitgrad.vector_math import cos, exp, power, sin, tanh
 
-EXACT = {
-    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
-    **{n: getattr(mpmath, n) for n in ("exp", "expm1", "log", "log1p", "tanh", "erf", "erfc")},
-}
-WIDEST = {"exp": (740, 100), "expm1": (740, 100), "tanh": (25, 12), "sigmoid": (740, 100)}
-WIDEST |= {"erf": (7, 5), "erfc": (27, 10)}
-ULPS = dict.fromkeys(EXACT, 2.0) | {"erfc": 4.5}
-FLAGS = {"none": False, "contract": {"contract"}}
-
-
-def loop(name, flags=("contract",)):
-    function = getattr(vector_math, name)
-
-    @njit(error_model="numpy", fastmath=set(flags))
-    def apply(x, out):
-        for i in range(x.size):
-            out[i] = function(x[i])
-
-    return apply
+ULPS = 2.0
+COUNT = 20_000  # of arguments; a million in the benchmark
+every_function = pytest.mark.parametrize("name", FUNCTIONS)
+every_kind = pytest.mark.parametrize("kind", KINDS)
+every_flag = pytest.mark.parametrize("flags", [(), ("contract",)], ids=["no flags", "contract"])
 
 
-def points(name, kind, count):
-    """Arguments of all magnitudes, and more of them near 1."""
-    rng = np.random.default_rng(0)
-    single = kind is np.float32
-    low, high = (-44, 38) if single else (-320, 308)
-    if name == "log":
-        parts = [10 ** rng.uniform(low, high, count), rng.uniform(0.5, 2, count)]
-    elif name == "log1p":
-        parts = [10 ** rng.uniform(low, high, count), rng.uniform(-0.999, 2, count)]
-        parts.append(-(10 ** rng.uniform(-20, 0, count)))
-    else:
-        widest = WIDEST[name][single]
-        parts = [rng.uniform(-widest, widest, count), rng.standard_normal(count)]
-        parts.append(rng.choice([-1, 1], count) * 10 ** rng.uniform(low, 0, count))
-    x = np.concatenate(parts).astype(kind)
-    return x[x > (-1 if name == "log1p" else 0 if name == "log" else -np.inf)]
-
-
-def worst(name, kind, count, flags=("contract",)):
-    """The largest error in units in the last place, and where it is."""
-    x = points(name, kind, count)
-    out = np.empty_like(x)
-    loop(name, flags)(x, out)
-    found = 0.0, x[0]
-    with mpmath.workprec(140):
-        for at, got in zip(x, out, strict=True):
-            exact = EXACT[name](mpmath.mpf(float(at)))
-            nearest = kind(float(exact)) if abs(exact) < np.finfo(kind).max else kind(np.inf)
-            if np.isinf(nearest) or np.isinf(got):
-                assert got == nearest or abs(exact) > 0.999999 * np.finfo(kind).max, at
-                continue
-            unit = float(np.spacing(abs(nearest)))
-            found = max(found, (float(abs(mpmath.mpf(float(got)) - exact) / unit), at))
-    return found
-
-
-@pytest.mark.parametrize("kind", [np.float64, np.float32])
-@pytest.mark.parametrize("name", vector_math.NAMES)
+@every_function
+@every_kind
 def test_within_two_units_in_the_last_place(name, kind):
-    error, at = worst(name, kind, 1500)
-    assert 0.0 < error <= ULPS[name], at
+    error, at = worst(name, kind, arguments(name, kind, COUNT))
+    assert 0.0 < error <= ULPS, at
 
 
-@pytest.mark.parametrize("flags", [(), ("contract",)], ids=["no flags", "contract"])
-@pytest.mark.parametrize("kind", [np.float64, np.float32])
-@pytest.mark.parametrize("name", vector_math.NAMES)
+@every_function
+@every_kind
+@every_flag
 def test_edges(name, kind, flags):
-    info = np.finfo(kind)
-    x = [np.inf, np.nan, 0.0, 1.0, info.max, info.tiny, info.smallest_subnormal, 1e-39, 88.8, 709.7]
-    x = np.array([*x, *np.negative(x), 710.0, -745.2, -104.0, -708.5], dtype=kind)
+    error, at = worst(name, kind, edges(name, kind), flags)
+    assert error <= ULPS, at
+
+
+@every_kind
+def test_the_hardest_angles_are_among_the_arguments(kind):
+    """A reduction that keeps too few bits is seen."""
+    x = near_quarter_turns(kind)
+    with mpmath.workprec(1400):
+        nearest = min(abs(mpmath.sin(mpmath.mpf(at))) for at in x.astype(kind).astype(float))
+    assert nearest < (1e-18 if kind is np.float64 else 1e-8)
+    assert (np.abs(x) < angles.FAR).sum() > 20
+    assert (np.abs(x) > angles.FAR).sum() > 20
+
+
+def test_no_sine_is_above_one():
+    x = (np.arange(-2000, 2000) * (np.pi / 2))[:, None] + np.linspace(-1e-7, 1e-7, 101)
+    out = np.empty(x.size)
+    for name in ("sin", "cos"):
+        loop(name)(x.ravel(), out)
+        assert np.abs(out).max() == 1.0
+
+
+@pytest.mark.parametrize("at", [1e300, -1e300, 2.0**42 * 1.5, np.inf])
+def test_a_huge_angle_changes_no_other(at):
+    """One lane goes another way."""
+    x = np.linspace(-3.0, 3.0, 67)
+    plain, mixed = np.empty_like(x), np.empty_like(x)
+    apply = loop("sin")
+    apply(x, plain)
+    for place in range(x.size):
+        y = x.copy()
+        y[place] = at
+        apply(y, mixed)
+        same = np.delete(mixed == plain, place)
+        assert same.all()
+        assert np.isnan(mixed[place]) if np.isinf(at) else abs(mixed[place]) <= 1.0
+
+
+def test_python_agrees_on_the_edges_of_powers():
+    """IEEE's rules, not from mpmath."""
+    inf, nan = np.inf, np.nan
+    cases = [
+        (-0.0, -3.0, -inf), (-0.0, -2.0, inf), (-0.0, 3.0, -0.0), (-0.0, 2.5, 0.0),
+        (0.0, -1e-300, inf), (-1.0, inf, 1.0), (-1.0, -inf, 1.0), (1.0, nan, 1.0),
+        (nan, 0.0, 1.0), (nan, 1.0, nan), (2.0, nan, nan), (-8.0, 1.0 / 3.0, nan),
+        (0.5, -inf, inf), (0.5, inf, 0.0), (2.0, -inf, 0.0), (2.0, inf, inf),
+        (-inf, -3.0, -0.0), (-inf, -2.5, 0.0), (-inf, 3.0, -inf), (-inf, 0.5, inf),
+        (inf, -2.0, 0.0), (inf, 2.0, inf), (-0.0, 0.5, 0.0), (-inf, -0.5, 0.0),
+        (-0.0, 5e-324, 0.0), (-2.0, 1e308, inf), (-0.5, 2.0**53 - 1.0, -0.0), (0.0, 0.0, 1.0),
+    ]  # fmt: skip
+    x, y, expected = np.array(cases).T
     out = np.empty_like(x)
-    loop(name, flags)(x, out)
-    for at, got in zip(x, out, strict=True):
-        with np.errstate(all="ignore"), mpmath.workprec(140):
-            expected = kind(vector_math_in_python(name, float(at)))
-        if np.isnan(expected):
-            assert np.isnan(got), at
-        elif np.isinf(expected) or expected == 0.0:
-            assert got == expected, at
-            assert np.signbit(got) == np.signbit(expected), at
-        else:
-            assert abs(float(got) - float(expected)) <= 4 * float(np.spacing(abs(expected))), at
+    loop("power")(x.copy(), y.copy(), out)
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(
+        np.signbit(out[expected == 0]), np.signbit(expected[expected == 0])
+    )
 
 
-def vector_math_in_python(name, at):
-    return getattr(vector_math, name)(at)
-
-
-@pytest.mark.parametrize("kind", [np.float64, np.float32])
-@pytest.mark.parametrize("name", vector_math.NAMES)
+@every_function
+@every_kind
 def test_loops_are_vectorised(name, kind):
     apply = loop(name)
-    apply(np.ones(4, kind), np.empty(4, kind))
+    apply(*(np.ones(4, kind),) * (2 if name == "power" else 1), np.empty(4, kind))
     (text,) = apply.inspect_llvm().values()
-    width = "x float>" if kind is np.float32 else "x double>"
-    assert width in text
-    assert not [line for line in text.splitlines() if "call" in line and f"@{name}" in line]
+    wide = kind is np.float64 or name in ("sin", "cos", "power")
+    assert re.search(rf"call .*@llvm\.fma\.v\d+f{64 if wide else 32}\(", text)
+    assert not re.findall(rf"call .*@{'pow' if name == 'power' else name}[f(]", text)
+    (assembly,) = apply.inspect_asm().values()
+    assert len(re.findall(r"\tv?fn?m\w+p[ds]\t|\tv?mulp[ds]\t|\tfmla\t", assembly)) > 5
+
+
+@njit(error_model="numpy", fastmath={"contract", "reassoc"})
+def add_up(total, term):
+    return total + term
+
+
+def body(x, y, out):
+    """A loop with more in it: sums, a comparison, and values of two calls."""
+    total = 0.0
+    for i in range(x.size):
+        s = sin(x[i]) * cos(y[i])
+        if x[i] > 0.5:
+            s = exp(-s)
+        out[i] = tanh(s) + power(abs(y[i]), x[i])
+        total = add_up(total, out[i])
+    return total
+
+
+def test_a_loop_with_several_is_vectorised():
+    kernel = njit(error_model="numpy", fastmath={"contract"})(body)
+    x, y = np.random.default_rng(0).uniform(-3, 3, (2, 1000))
+    x[77] = -1e20
+    out, plain = np.empty_like(x), np.empty_like(x)
+    kernel(x, y, out)
+    with np.errstate(all="ignore"):
+        body(x, y, plain)
+    np.testing.assert_allclose(out, plain, rtol=1e-14, atol=1e-15)
+    (text,) = kernel.inspect_llvm().values()
+    assert re.search(r"call .*<\d+ x double> @jitgrad_sin_far_\d", text)
+
+
+def test_types_of_powers():
+    @njit(error_model="numpy")
+    def mixed(x, y):
+        return power(x, y)
+
+    assert mixed(np.float32(2.0), np.float32(0.5)) == np.float32(2.0**0.5)
+    assert abs(mixed(np.float32(2.0), 0.5) - 2.0**0.5) < 1e-15
+    assert abs(mixed(2.0, np.float32(0.5)) - 2.0**0.5) < 1e-15
 
 
 def test_they_are_plain_functions_in_python():
     assert vector_math.exp(0.0) == 1.0
     assert vector_math.log(0.0) == -np.inf
     assert vector_math.tanh.__name__ == "tanh"
+    assert vector_math.power(-8.0, 3.0) == -512.0
+    assert np.isnan(vector_math.power(-8.0, 0.5))
 
 
-if __name__ == "__main__":
-    for chosen in vector_math.NAMES:
-        for form in (np.float64, np.float32):
-            error, where = worst(chosen, form, int(sys.argv[1]) // 3)
-            print(f"{chosen:8} {form.__name__} {error:.3f} ulp at {where!r}", flush=True)
+def test_huge_angles_in_kernels_and_from_the_cache(tmp_path):
+    """Two kernels of one process define the same functions; the second process loads both."""
+    code = (
+        "import numpy as np, jitgrad\n"
+        "x = np.linspace(-3.0, 3.0, 100)\n"
+        "x[50] = 1e250\n"
+        "one = jitgrad.compile(lambda p, x: np.sum(np.sin(p * x) * np.cos(x)))\n"
+        "two = jitgrad.compile(lambda p, x: np.sum(np.cos(p * x) * np.sin(x)))\n"
+        "print(repr([float(k(1.0, x)) for k in (one, two)]))\n"
+    )
+    environment = {**os.environ, "JITGRAD_CACHE_DIR": str(tmp_path)}
+    file = tmp_path / "kernels.py"
+    file.write_text(code)
+    found = {
+        subprocess.run(
+            [sys.executable, file], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    }
+    x = np.linspace(-3.0, 3.0, 100)
+    x[50] = 1e250
+    with mpmath.workprec(1400):
+        exact = float(sum(mpmath.sin(mpmath.mpf(at)) * mpmath.cos(mpmath.mpf(at)) for at in x))
+    (text,) = found
+    np.testing.assert_allclose(ast.literal_eval(text), exact, rtol=0, atol=1e-14)

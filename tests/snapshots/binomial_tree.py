@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from jitgrad.vector_math import power
+
 constants = np.array([-5.0, -3.0, -1.0, 1.0, 3.0, 5.0])
 
 
@@ -34,7 +36,7 @@ def binomial_tree_gradient(spot, sigma, grad_spot, grad_sigma):
     p = (1.004008010677342 - down) / t1
     # corpus.py:binomial_tree+6
     for i in range(6):
-        t2[i] = up ** constants[i]
+        t2[i] = power(up, constants[i])
         t3[i] = maximum(spot * t2[i] - 100.0, 0.0)
     for i in range(1, 6):
         t4[0, i] = maximum(spot * t2[i] - 100.0, 0.0)
@@ -72,7 +74,7 @@ def binomial_tree_gradient(spot, sigma, grad_spot, grad_sigma):
         t9 = where(t8 > 0.0, t7_i, where(t8 == 0.0, 0.5 * t7_i, 0.0))
         grad_spot2 = add_up(grad_spot2, t9 * t2_i)
         constants_i = constants[i]
-        t10 = t9 * spot * (constants_i * up ** (constants_i - 1.0))
+        t10 = t9 * spot * (constants_i * power(up, constants_i - 1.0))
         up_bar = add_up(up_bar, where(constants_i == 0.0, 0.0, t10))
     grad_spot[()] = grad_spot2
     # corpus.py:binomial_tree+4
