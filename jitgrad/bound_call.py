@@ -61,7 +61,7 @@ class BoundCall:
             np.empty(argument.shape, program.buffers[f"grad_{argument.buffer}"].dtype)
             for argument in self._wrt
         ]
-        self._aux = [np.empty(shape) for shape in kernel.aux]
+        self._aux = [np.empty(*made) for made in kernel.aux]
         held = [x for x, a in zip(given, traced.arguments, strict=True) if a.source == "leaf"]
         self._run = _direct(kernel, held, [*self._gradients, *self._aux], bound.places)
 

@@ -211,6 +211,9 @@ _ROWS = (
 
 OPS: dict[str, Op] = {row.name: row for row in _ROWS}
 
+TRUTHS = {"where": 1, "logical_and": 2, "logical_or": 2, "logical_not": 1}
+"""How many leading arguments of an op are read as truth values."""
+
 BINARY: dict[type[ast.AST], str] = {
     ast.Add: "add",
     ast.Sub: "sub",

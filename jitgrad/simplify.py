@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from jitgrad.define import definitions, instance, map_operands, written
+from jitgrad.elements import computed, fits, rounded
 from jitgrad.first_writes import first_writes
 from jitgrad.ops import OPS
 from jitgrad.program import (
@@ -110,12 +111,21 @@ def propagate(program: Program) -> Program:
     def source(operand: Operand) -> Operand:
         while isinstance(operand, Ref) and operand.buffer in known:
             found = instance(known[operand.buffer], operand)
-            if found is None:
+            copied = operand if found is None else _unchanged(program, operand, found[1][0])
+            if copied == operand:
                 return operand
-            operand = found[1][0]
+            operand = copied
         return operand
 
     return map_operands(program, source)._replace(result=source(program.result))
+
+
+def _unchanged(program: Program, copy: Ref, source: Operand) -> Operand:
+    """Return what a copy holds; the copy itself where it was rounded."""
+    dtype = program.buffers[copy.buffer].dtype
+    if not isinstance(source, Ref):
+        return rounded(source, dtype)
+    return source if fits(program.buffers[source.buffer].dtype, dtype) else copy
 
 
 def tabled(program: Program) -> Program:
@@ -195,9 +205,11 @@ def direct(program: Program) -> Program:
         for at, node in enumerate(nodes):
             if not isinstance(node, Assign) or node.op != "copy":
                 continue
-            source = node.operands[0]
-            only = isinstance(source, Ref) and source.buffer in known and counts[source.buffer] == 1
-            if program.buffers[node.target.buffer].kind == "output" and only and source in made:
+            source, target = node.operands[0], program.buffers[node.target.buffer]
+            if not isinstance(source, Ref) or program.buffers[source.buffer].dtype != target.dtype:
+                continue
+            only = source.buffer in known and counts[source.buffer] == 1
+            if target.kind == "output" and only and source in made:
                 earlier = nodes[made[source]]
                 assert isinstance(earlier, Assign)
                 nodes[at] = earlier._replace(target=node.target)
@@ -211,17 +223,26 @@ def algebra(program: Program) -> Program:
     """Fold constants and apply identities that hold for every IEEE number."""
     known = definitions(program)
 
-    def made(operand: Operand) -> tuple[str, tuple[Operand, ...]] | None:
-        if isinstance(operand, Ref) and operand.buffer in known:
-            return instance(known[operand.buffer], operand)
-        return None
+    def made_in(dtype: str) -> Made:
+        """What made an operand, where that was computed in the same type or is a truth value."""
+
+        def made(operand: Operand) -> tuple[str, tuple[Operand, ...]] | None:
+            if not isinstance(operand, Ref) or operand.buffer not in known:
+                return None
+            same = program.buffers[operand.buffer].dtype == dtype
+            definition = known[operand.buffer]
+            alike = same or OPS[definition.node.op].boolean
+            return instance(definition, operand) if alike else None
+
+        return made
 
     def visit(node: Node) -> Node:
         if isinstance(node, Loop):
             return node._replace(body=tuple(map(visit, node.body)))
         if not isinstance(node, Assign) or node.op == "copy":
             return node
-        op, operands = rewritten(node.op, node.operands, made)
+        dtype = program.buffers[node.target.buffer].dtype
+        op, operands = rewritten(node.op, node.operands, made_in(dtype), dtype)
         return node._replace(op=op, operands=operands)
 
     return program._replace(body=tuple(map(visit, program.body)))
@@ -232,11 +253,11 @@ _SWAPPED = {"add", "mul"}
 
 
 def rewritten(
-    op: str, operands: tuple[Operand, ...], made: Made
+    op: str, operands: tuple[Operand, ...], made: Made, dtype: str = "f8"
 ) -> tuple[str, tuple[Operand, ...]]:
     """Return an equal and simpler op."""
     if not any(isinstance(x, Ref) for x in operands):
-        return "copy", (float(OPS[op].evaluate(*operands)),)
+        return "copy", (computed(op, operands, dtype),)
     if op == "where" and not isinstance(operands[0], Ref):
         return "copy", (operands[1] if operands[0] else operands[2],)
     if op == "where" and operands[1:] == (1.0, 0.0) and _is_truth(operands[0], made):
@@ -244,7 +265,7 @@ def rewritten(
     if op == "pow" and not isinstance(operands[1], Ref):
         return _power(operands[0], operands[1])
     negated = [_negation(x, made) for x in operands]
-    scaled = _scaled(op, operands, negated, made)
+    scaled = _scaled(op, operands, negated, made, dtype)
     if scaled is not None:
         return "mul", scaled
     match op, operands:
@@ -289,7 +310,7 @@ def _factor(op: str, operands: tuple[Operand, ...]) -> tuple[float, Operand] | N
 
 
 def _scaled(
-    op: str, operands: tuple[Operand, ...], negated: list[Operand | None], made: Made
+    op: str, operands: tuple[Operand, ...], negated: list[Operand | None], made: Made, dtype: str
 ) -> tuple[Operand, ...] | None:
     """Move a sign, or a power of two, into the constant of a product.
 
@@ -315,7 +336,8 @@ def _scaled(
         and math.frexp(within[0])[0] == 0.5
         and abs(c) >= 1.0
     ):
-        return (c * within[0], within[1]) if math.isfinite(c * within[0]) else None
+        product = rounded(c * within[0], dtype)
+        return (c * within[0], within[1]) if math.isfinite(product) else None
     return None
 
 
@@ -343,7 +365,7 @@ def common(program: Program) -> Program:
                 nodes.append(node._replace(body=visit(node.body, dict(seen))))
                 continue
             if isinstance(node, Assign) and node.op != "copy" and node.target.buffer in known:
-                key = _key(node)
+                key = program.buffers[node.target.buffer].dtype, _key(node)
                 earlier = seen.get(key)
                 if earlier is not None:
                     nodes.append(node._replace(op="copy", operands=(earlier,)))

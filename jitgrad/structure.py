@@ -110,6 +110,10 @@ PRIMITIVES: dict[str, Primitive] = {
         lambda operands, axes, keepdims: np.sum(operands[0], axis=axes, keepdims=keepdims),
         _pull_sum,
     ),
+    "astype": Primitive(
+        lambda operands, dtype: np.asarray(operands[0]).astype(dtype),
+        lambda _, g, operands, dtype: g,
+    ),
     "extreme": Primitive(
         lambda operands, name, axes: getattr(np, name)(operands[0], axis=axes, keepdims=True),
         lambda _, g, operands, name, axes: np.zeros(np.shape(operands[0])),

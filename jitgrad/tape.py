@@ -25,6 +25,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from jitgrad.elements import added, joined, kind_of, kind_of_number, stored, strong, typed
 from jitgrad.errors import (
     ArgumentError,
     ShapeError,
@@ -63,13 +64,16 @@ class Symbol(NamedTuple):
     """What an instruction does: the op, its result's shape, and how each operand is laid over it.
 
     ``strides`` holds for each operand the stride of each dimension of the loop nest, which has
-    the extents ``shape``; ``axes`` are the dimensions that a reduction takes together.
+    the extents ``shape``; ``axes`` are the dimensions that a reduction takes together. ``dtype``
+    is what it computes in, and ``singles`` are the operands that are float32 where that is float64.
     """
 
     op: str
     shape: Shape = ()
     strides: tuple[Shape, ...] = ()
     axes: tuple[int, ...] = ()
+    dtype: str = "f8"
+    singles: tuple[int, ...] = ()
 
 
 REDUCTIONS = {"sum": ("add", 0.0), "amax": ("maximum", -math.inf), "amin": ("minimum", math.inf)}
@@ -85,7 +89,9 @@ class Input(NamedTuple):
     data: Array | None = None
 
 
-_SCALAR_SYMBOLS = tuple(Symbol(row.name, (), ((),) * row.arity) for row in OPS.values())
+_SCALAR_SYMBOLS = tuple(
+    Symbol(row.name, (), ((),) * row.arity, dtype=dtype) for dtype in SCALAR for row in OPS.values()
+)
 
 
 class Tape:
@@ -148,13 +154,18 @@ class Tape:
         self.constants.append(number)
         return CONSTANT - len(self.constants) + 1
 
-    def add_input(self, name: str, shape: Shape, dtype: str = "f8", data: Any = None) -> Traced:
-        """Declare an input and return the Value that stands for it."""
+    def add_input(
+        self, name: str, shape: Shape, dtype: str = "f8", data: Any = None, kind: str = ""
+    ) -> Traced:
+        """Declare an input and return the Value that stands for it.
+
+        What is stored as ``dtype`` may be data of another kind.
+        """
         self.inputs.append(Input(name, shape, dtype, data))
         code = -len(self.inputs) << SHIFT
-        return make(self, code, shape, contiguous(shape), "i" if dtype == "i8" else "f")
+        return make(self, code, shape, contiguous(shape), kind or dtype)
 
-    def _array(self, symbol: Symbol, shape: Shape, codes: Sequence[int], kind: str = "f") -> Traced:
+    def _array(self, symbol: Symbol, shape: Shape, codes: Sequence[int], kind: str) -> Traced:
         a, b, c = (*codes, NOTHING, NOTHING, NOTHING)[:3]
         position = self.record(self.intern(symbol), a, b, c, user_frame())
         return make(self, position << SHIFT, shape, contiguous(shape), kind)
@@ -173,7 +184,7 @@ class Tape:
         if isinstance(operand, Value):
             return self._capture(operand)
         if isinstance(operand, numbers.Real | np.bool_):
-            return make(self, self.constant(float(operand)))
+            return make(self, self.constant(float(operand)), kind=kind_of_number(operand))
         if isinstance(operand, np.ndarray | np.generic):
             return self._table(np.asarray(operand))
         raise ArgumentError(
@@ -189,10 +200,10 @@ class Tape:
         if value._serial > self._newest and not value._operands:
             return self.lift(data)
         if isinstance(data, np.ndarray) and data.ndim:
-            traced = self.add_input("captured", data.shape)
+            traced = self.add_input("captured", data.shape, stored(kind_of(data.dtype)))
             self.captured_arrays.append((len(self.inputs) - 1, value))
         else:
-            traced = make(self, (-1 << SHIFT) + len(self.captured))
+            traced = make(self, (-1 << SHIFT) + len(self.captured), kind="float")
             self.captured.append(value)
         self._captured_codes[id(value)] = traced
         return traced
@@ -206,14 +217,15 @@ class Tape:
                 f"{user_location()}: an array of dtype {data.dtype} was used; expected real numbers"
             )
         if data.ndim == 0:
-            return make(self, self.constant(float(data)))
+            return make(self, self.constant(float(data)), kind=kind_of(data.dtype))
         known = self._tables.get(id(data))
         if known is not None and np.array_equal(known[1], data, equal_nan=data.dtype.kind == "f"):
             return known[2]
         whole = data.dtype.kind in "iu" and np.can_cast(data.dtype, np.int64)
-        dtype = "i8" if whole else "f8"
+        kind = kind_of(data.dtype)
+        dtype = "i8" if whole else stored(kind)
         copied = np.array(data, dtype=dtype, order="C")
-        traced = self.add_input("table", data.shape, dtype, copied)
+        traced = self.add_input("table", data.shape, dtype, copied, kind)
         self._tables[id(data)] = (data, copied, traced)
         return traced
 
@@ -222,10 +234,13 @@ class Tape:
     def elementwise(self, name: str, operands: Sequence[Any]) -> Traced:
         """Record one op of the table over broadcast operands."""
         values = [x if type(x) is Traced and x.tape is self else self.lift(x) for x in operands]
-        kind = "b" if OPS[name].boolean else "f"
+        kind, dtype, singles = typed(name, tuple([value.kind for value in values]))
         if not any(value.dims for value in values):
             a, b, c = (*[value.code for value in values], NOTHING, NOTHING)[:3]
-            position = self.record(SCALAR[name], a, b, c, user_frame())
+            number = SCALAR[dtype][name]
+            if singles:
+                number = self.intern(self.table[number]._replace(singles=singles))
+            position = self.record(number, a, b, c, user_frame())
             return make(self, position << SHIFT, (), (), kind)
         try:
             shape = np.broadcast_shapes(*(value.dims for value in values))
@@ -235,7 +250,8 @@ class Tape:
                 f"{user_location()}: {name} of arrays of shapes {shapes}, which do not broadcast"
             ) from None
         strides = tuple(spread(value, shape) for value in values)
-        return self._array(Symbol(name, shape, strides), shape, [v.code for v in values], kind)
+        symbol = Symbol(name, shape, strides, (), dtype, singles)
+        return self._array(symbol, shape, [v.code for v in values], kind)
 
     def sum(self, x: Any, axis: Any = None, keepdims: bool = False) -> Traced:
         """Record a sum over axes."""
@@ -254,7 +270,9 @@ class Tape:
 
     def _reduced(self, name: str, x: Traced, axes: tuple[int, ...], keepdims: bool) -> Traced:
         kept = tuple(n for d, n in enumerate(x.dims) if d not in axes)
-        result = self._array(Symbol(name, x.dims, (x.strides,), axes), kept, [x.code])
+        kind = added(x.kind) if name == "sum" else strong(x.kind)
+        symbol = Symbol(name, x.dims, (x.strides,), axes, stored(kind))
+        result = self._array(symbol, kept, [x.code], kind)
         for axis in axes if keepdims else ():
             result = insert_axis(result, axis)
         return result
@@ -275,13 +293,24 @@ class Tape:
 
     def assemble(self, parts: Sequence[tuple[Any, Any]], shape: Shape) -> Traced:
         """Record an array that is put together from parts, each with the index where it goes."""
-        result = self._array(Symbol("alloc", shape), shape, ())
-        for part, index in parts:
-            value, target = self.lift(part), self.getitem(result, index)
+        values = [self.lift(part) for part, _ in parts]
+        kind = joined(tuple(value.kind for value in values))
+        dtype = stored(kind)
+        result = self._array(Symbol("alloc", shape, dtype=dtype), shape, (), kind)
+        for value, (_, index) in zip(values, parts, strict=True):
+            target = self.getitem(result, index)
+            singles = (1,) if dtype == "f8" and value.kind == "f4" else ()
             strides = (target.strides, spread(value, target.dims))
-            symbol = Symbol("put", target.dims, strides)
-            self._array(symbol, target.dims, (target.code, value.code))
+            symbol = Symbol("put", target.dims, strides, (), dtype, singles)
+            self._array(symbol, target.dims, (target.code, value.code), kind)
         return result
+
+    def astype(self, x: Any, dtype: Any) -> Traced:
+        """Record a copy of another element type."""
+        x, kind = self.lift(x), kind_of(np.dtype(dtype))
+        singles = (0,) if kind == "f8" and x.kind == "f4" else ()
+        symbol = Symbol("copy", x.dims, (x.strides,), (), stored(kind), singles)
+        return self._array(symbol, x.dims, (x.code,), kind)
 
     def getitem(self, x: Any, index: Any) -> Traced:
         """Return a view, or record a gather for an integer-array index."""
@@ -292,12 +321,17 @@ class Tape:
         return view(x, items)
 
     def gathered(
-        self, code: int, over: Shape, table: int, over_table: Shape, stride: int, shape: Shape
+        self, x: Traced, over: Shape, table: int, over_table: Shape, stride: int, shape: Shape
     ) -> Traced:
         """Record a gather: elements at ``over`` plus ``stride`` times the integers of a table."""
-        return self._array(
-            Symbol("gather", shape, (over, over_table), (stride,)), shape, (code, table)
-        )
+        symbol = Symbol("gather", shape, (over, over_table), (stride,), stored(x.kind))
+        return self._array(symbol, shape, (x.code, table), x.kind)
+
+    def holds_integers(self, x: Traced) -> bool:
+        """Whether this is an input of integers, which can be positions."""
+        if x.kind == "b1" or not CONSTANT < x.code < 0:
+            return False
+        return self.inputs[~(x.code >> SHIFT)].dtype == "i8"
 
     def note_indexed(self, where: Traced, extent: int) -> None:
         """Remember that integers which the loss is given are positions on an axis."""
@@ -314,7 +348,7 @@ class Tape:
             raise ShapeError(f"{user_location()}: reshape of {x.dims} to {shape}")
         if not is_contiguous(x):
             x = self.elementwise("copy", (x,))
-        return make(self, x.code, wanted, contiguous(wanted), x.kind)
+        return make(self, x.code, wanted, contiguous(wanted), strong(x.kind) if wanted else x.kind)
 
     def transpose(self, x: Any, axes: Any = None) -> Traced:
         """Return a view with permuted axes."""
@@ -333,13 +367,11 @@ class Tape:
             fits = False
         if not fits:
             raise ShapeError(f"{user_location()}: {x.dims} does not broadcast to {shape}")
-        return make(self, x.code, shape, spread(x, shape), x.kind)
+        return make(self, x.code, shape, spread(x, shape), strong(x.kind) if shape else x.kind)
 
     def detach(self, x: Any) -> Traced:
         """Record a copy through which no derivative flows."""
-        detached = self.elementwise("detach", (x,))
-        detached.kind = x.kind if type(x) is Traced else "f"
-        return detached
+        return self.elementwise("detach", (x,))
 
     def wrap(self, x: Any) -> Traced:
         """Return the traced Value for ``Value(x)``."""
