@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from jitgrad.errors import ArgumentError, user_location
@@ -23,6 +23,7 @@ from jitgrad.signature import (
     leaf_names,
     names_by_place,
     parameters_of,
+    spec_as_it_is,
     spec_of,
 )
 
@@ -48,6 +49,8 @@ class Bound(NamedTuple):
         Those that hold numbers, arrays or containers.
     outside_leaves, outside_specs
         Of all of these, in order.
+    outside_keys
+        Where each of these leaves stands.
     key : tuple
         What the trace depends on.
     """
@@ -62,6 +65,7 @@ class Bound(NamedTuple):
     around: Sequence[tuple[Outside, Any]]
     outside_leaves: list[Any]
     outside_specs: tuple[Spec, ...]
+    outside_keys: Sequence[Any]
     key: Any
 
     def names(self) -> list[str]:
@@ -74,6 +78,11 @@ class Bound(NamedTuple):
         for structure in self.structures:
             starts.append(starts[-1] + structure.num_leaves)
         return [range(starts[n], starts[n + 1]) for n in self.chosen]
+
+
+def fixed_leaves(bound: Bound, own: int) -> set[int]:
+    """Return which leaves of the surroundings the trace took as they are, counted from ``own``."""
+    return {own + n for n, spec in enumerate(bound.outside_specs) if not spec.traced}
 
 
 class Binder:
@@ -99,6 +108,7 @@ class Binder:
             self.given_keywords = {**function.keywords, **self.given_keywords}
             function = function.func
         self.function = function
+        self.static: set[Any] = set()
         self.argnums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         self.inner = parameters_of(function) if self.given else self.signature
 
@@ -143,6 +153,10 @@ class Binder:
             if name not in self.given_keywords:
                 bound.arguments.setdefault(name, default)
         return bound.args, {**self.given_keywords, **bound.kwargs}
+
+    def fix(self, bound: Bound, numbers: Iterable[int]) -> None:
+        """From now on take some leaves of the surroundings as they are: each value is traced."""
+        self.static |= {bound.outside_keys[n] for n in numbers}
 
     def by_place(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -192,11 +206,17 @@ class Binder:
         found: list[Any] = []
         specs: list[Spec] = []
         shapes = []
+        places_of: list[Any] = []
         for place, content in around:
             inner, structure = flatten(content)
             shapes.append((place.key, structure))
             found += inner
-            specs += [outside_spec(leaf, place.name) for leaf in inner]
+            keys = [(place.key, n) for n in range(len(inner))]
+            specs += [
+                spec_as_it_is(leaf) if key in self.static else outside_spec(leaf, place.name)
+                for key, leaf in zip(keys, inner, strict=True)
+            ]
+            places_of += keys
         structures, own, keywords = inside
         key = (structures, own, keywords, tuple(shapes), tuple(specs), tuple(others))
         return Bound(
@@ -210,5 +230,6 @@ class Binder:
             around,
             found,
             tuple(specs),
+            places_of,
             key,
         )

@@ -12,19 +12,25 @@ True
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from jitgrad.binding import Bound
+from jitgrad.binding import Bound, fixed_leaves
 from jitgrad.build import Kernel
 from jitgrad.call import auxiliary, gradient_of, inputs
-from jitgrad.errors import ArgumentError, ChangedError, ShapeError, user_location
-from jitgrad.outside import Outside
+from jitgrad.errors import (
+    ArgumentError,
+    ChangedError,
+    PositionError,
+    ShapeError,
+    user_location,
+)
 from jitgrad.signature import flatten, leaf_names
-from jitgrad.straight import surroundings
-from jitgrad.trace import Argument, TracedCall
+from jitgrad.straight import Leaves, Surroundings, inside, surroundings
+from jitgrad.trace import Argument, TracedCall, positions_of
 from jitgrad.value import Value
 
 Array = np.ndarray[Any, Any]
@@ -49,6 +55,8 @@ class BoundCall:
     ChangedError
         By a call, when something that the function names outside itself has become something
         else: another function, another type or shape. New numbers there are seen.
+    PositionError
+        By a call, when an array of positions holds one outside its axis, or a negative one.
     """
 
     def __init__(self, bound: Bound, traced: TracedCall, kernel: Kernel, single: bool) -> None:
@@ -62,8 +70,13 @@ class BoundCall:
             for argument in self._wrt
         ]
         self._aux = [np.empty(*made) for made in kernel.aux]
-        held = [x for x, a in zip(given, traced.arguments, strict=True) if a.source == "leaf"]
-        self._run = _direct(kernel, held, [*self._gradients, *self._aux], bound.places)
+        held = [(a, x) for x, a in zip(given, traced.arguments, strict=True) if a.source == "leaf"]
+        arrays = [x for _, x in held]
+        around = positions_of([a for a in traced.arguments if a.source != "leaf"], len(held))
+        leaves = Leaves(extents=around, fixed=fixed_leaves(bound, len(held)))
+        found = surroundings(bound.places, len(held), leaves)
+        limits = {f"h{n}": min(a.extents) for n, (a, _) in enumerate(held) if a.extents}
+        self._run = _direct(kernel, arrays, [*self._gradients, *self._aux], found, limits)
 
     def __call__(self) -> float:
         """Compute loss and gradient; return the loss."""
@@ -100,26 +113,37 @@ class BoundCall:
 
 
 def _direct(
-    kernel: Kernel, held: list[Any], results: list[Array], places: Sequence[Outside]
+    kernel: Kernel,
+    held: list[Any],
+    results: list[Array],
+    found: Surroundings,
+    limits: dict[str, int],
 ) -> Callable[[], float]:
     """Make a function without arguments that calls the machine code.
 
     Numba's ``entry_point`` checks nothing, which saves 70 ns: the arrays were checked, and they are
-    held, so that NumPy refuses to resize them.
+    held, so that NumPy refuses to resize them. Positions can change, so they are checked each time.
     """
     (compiled,) = kernel.call.overloads.values()
-    found = surroundings(places, len(held))
     names = {f"h{n}": value for n, value in enumerate([*held, *results])}
     first = [f"h{n}" for n in range(len(held))]
     last = [f"h{n}" for n in range(len(held), len(names))]
     text = (
         "def call():\n"
-        f"    if {' and '.join(found.checks) or 'True'}:\n"
-        f"        return entry({', '.join([*first, *found.inputs, *last])})\n"
-        "    return changed()\n"
+        f"    if not ({' and '.join(found.checks) or 'True'}):\n"
+        "        return changed()\n"
+        f"    if not ({' and '.join(itertools.starmap(inside, limits.items())) or 'True'}):\n"
+        "        return outside()\n"
+        f"    return entry({', '.join([*first, *found.inputs, *last])})\n"
     )
-    namespace = {**found.names, **names, "entry": compiled.entry_point, "changed": _changed}
-    exec(text, namespace)
+    namespace = {
+        **found.names,
+        **names,
+        "entry": compiled.entry_point,
+        "changed": _changed,
+        "outside": _outside,
+    }
+    exec(compile(text, f"{__file__} (made)", "exec"), namespace)  # no line of the user's
     made: Callable[[], float] = namespace["call"]
     return made
 
@@ -128,6 +152,13 @@ def _changed() -> float:
     raise ChangedError(
         f"{user_location()}: something that the loss names outside itself is not what it was when "
         "bind() was called: another function, type or shape; call bind() again"
+    )
+
+
+def _outside() -> float:
+    raise PositionError(
+        f"{user_location()}: an array of positions that is bound holds one outside its axis, or a "
+        "negative one; expected positions from 0 up; write positions % extent"
     )
 
 

@@ -44,8 +44,9 @@ from jitgrad.errors import (
 from jitgrad.graph import active
 from jitgrad.outside import Wrapper, underlying
 from jitgrad.signature import Identity
-from jitgrad.straight import MISS, straight, straight_backward
-from jitgrad.trace import TracedCall, trace
+from jitgrad.straight import MISS
+from jitgrad.trace import NumberNeeded, TracedCall, trace
+from jitgrad.ways import Way, Ways, taken
 
 
 class CompiledFunction(Wrapper):
@@ -72,10 +73,7 @@ class CompiledFunction(Wrapper):
         self._families: dict[Any, Family] = {}
         self._latest: tuple[TracedCall, tuple[int, ...]] | None = None
         self._lock = threading.RLock()
-        self._straight: list[tuple[int, Any]] = []
-        self._straight_calls: list[tuple[int, Any]] = []
-        self._straight_backward: list[tuple[int, Any, TracedCall]] = []
-        self._known_ways: set[Any] = set()
+        self._ways = Ways(self._binder)
         self._methods: dict[Identity, CompiledFunction] = {}
 
     # --- what users call -------------------------------------------------------------------------
@@ -86,16 +84,14 @@ class CompiledFunction(Wrapper):
             return self._function(*args, **kwargs)
         if kwargs:
             args, kwargs = self._binder.by_place(args, kwargs)
-        if not kwargs:
-            for arity, way in self._straight_calls:
-                if arity == len(args) and (found := way(*args)) is not MISS:
-                    return found[0]
+        if not kwargs and (found := taken(self._ways.value, args)) is not MISS:
+            return found[0]
         bound, traced = self._trace(args, kwargs)
         wrt = value_inputs(bound, traced)
         value: Any
         value, gradients, aux = self._run(bound, traced, wrt)
         if not wrt:
-            self._straighten(self._straight_calls, args, bound, traced, wrt)
+            self._keep(self._ways.value, args, bound, traced, wrt)
         else:
             given = [traced.arguments[place] for place in wrt]
             parts = list(received(bound, traced, given, gradients))
@@ -125,7 +121,7 @@ class CompiledFunction(Wrapper):
             out = None if self._binder.takes("out") else kwargs.pop("out", None)
             args, kwargs = self._binder.by_place(args, kwargs)
         if not kwargs and active.tape is None and out is None:
-            for arity, way in self._straight:
+            for arity, way in self._ways.gradient:  # not by `taken`: a call costs 60 ns
                 if arity == len(args) and (found := way(*args)) is not MISS:
                     return found
         bound, traced = self._trace(args, kwargs, "value_and_grad")
@@ -134,7 +130,7 @@ class CompiledFunction(Wrapper):
         value, gradients, aux = self._run(bound, traced, wrt, out)
         if out is not None:
             return ((value, aux) if self._has_aux else value), out
-        self._straighten(self._straight, args, bound, traced, wrt)
+        self._keep(self._ways.gradient, args, bound, traced, wrt)
         trees = gradient_of(bound, [traced.arguments[place] for place in wrt], gradients)
         gradient = trees[0] if isinstance(self._argnums, int) else tuple(trees)
         return ((value, aux) if self._has_aux else value), gradient
@@ -165,7 +161,7 @@ class CompiledFunction(Wrapper):
         if kwargs:
             args, kwargs = self._binder.by_place(args, kwargs)
         if not kwargs and active.tape is None:
-            for arity, way, known in self._straight_backward:
+            for arity, way, known in self._ways.backward:
                 if arity == len(args) and (found := way(*args)) is not MISS:
                     loss, arrays = found
                     return (loss, auxiliary(known, arrays)) if self._has_aux else loss
@@ -181,7 +177,7 @@ class CompiledFunction(Wrapper):
         given = [traced.arguments[place] for place in wrt]
         parts = list(received(bound, traced, given, gradients))
         node(self.__name__, value, parts).backward()
-        self._straighten_backward(args, bound, traced, wrt)
+        self._ways.keep_backward(args, bound, traced, self._kernel(traced, wrt))
         return (value, aux) if self._has_aux else value
 
     def bind(self, *args: Any, **kwargs: Any) -> BoundCall:
@@ -280,64 +276,33 @@ class CompiledFunction(Wrapper):
             )
         bound = self._binder.bind(args, kwargs)
         traced = self._traces.get(bound.key)
-        if traced is None or not still_fits(traced):
-            with self._lock:
+        if traced is not None and still_fits(traced):
+            return bound, traced
+        with self._lock:
+            while True:
                 traced = self._traces.get(bound.key)
-                if traced is None or not still_fits(traced):
+                if traced is not None and still_fits(traced):
+                    return bound, traced
+                try:
                     traced = trace(self._binder.function, bound, self._has_aux)
-                    self._traces[bound.key] = traced
-        return bound, traced
+                except NumberNeeded as needed:
+                    self._binder.fix(bound, needed.numbers)
+                    bound = self._binder.bind(args, kwargs)
+                    continue
+                self._traces[bound.key] = traced
+                return bound, traced
 
-    def _straighten(
+    def _keep(
         self,
-        ways: list[tuple[int, Any]],
+        ways: list[Way],
         args: tuple[Any, ...],
         bound: Bound,
         traced: TracedCall,
         wrt: tuple[int, ...],
     ) -> None:
-        """Keep a straight way for calls like this one, if there can be one."""
-        key = (id(traced), wrt, id(ways))
-        if self._has_aux or not self._is_new_way(key, args, bound, traced):
-            return
-        if any(argument.source in ("captured", "value") for argument in traced.arguments):
-            return
-        numbers = {traced.arguments[place].number for place in wrt}
-        single = isinstance(self._argnums, int) and ways is self._straight
-        chosen = bound.chosen if ways is self._straight else ()
-        kernel = self._kernel(traced, wrt).call
-        made = straight(args, numbers, chosen, single, kernel, bound.places)
-        if made is not None:
-            ways.insert(0, (len(args), made))
-            del ways[4:]
-
-    def _straighten_backward(
-        self, args: tuple[Any, ...], bound: Bound, traced: TracedCall, wrt: tuple[int, ...]
-    ) -> None:
-        """Keep a straight way for a loss over captured scalar Values."""
-        if not self._is_new_way((id(traced), wrt, "backward"), args, bound, traced):
-            return
-        captured = [n for n, a in enumerate(traced.arguments) if a.source == "captured"]
-        if tuple(captured) != wrt or any(a.source == "value" for a in traced.arguments):
-            return
-        if any(value._operands for value in traced.captured):
-            return
-        kernel = self._kernel(traced, wrt)
-        made = straight_backward(args, traced.captured, kernel.aux, kernel.call, bound.places)
-        if made is not None:
-            self._straight_backward.insert(0, (len(args), made, traced))
-            del self._straight_backward[4:]
-
-    def _is_new_way(
-        self, key: Any, args: tuple[Any, ...], bound: Bound, traced: TracedCall
-    ) -> bool:
-        """Whether a call can have a straight way and has not been looked at."""
-        if key in self._known_ways or len(bound.labelled) != len(args) or bound.keywords:
-            return False
-        self._known_ways.add(key)
-        if self._binder.bind(args, {}).key != bound.key:  # the call changed what it depends on
-            return False
-        return not any(argument.extents for argument in traced.arguments)
+        if not self._has_aux:
+            single = isinstance(self._argnums, int)
+            self._ways.keep(ways, args, bound, traced, self._kernel(traced, wrt), single)
 
     # --- kernels ---------------------------------------------------------------------------------
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
+from jitgrad.depend import ranges_of
+from jitgrad.elements import fits, rounded
+from jitgrad.ops import OPS
 from jitgrad.program import (
     Accumulate,
     Affine,
@@ -45,6 +48,14 @@ def written(block: Block, loops: tuple[Loop, ...] = ()) -> list[tuple[Statement,
         else:
             found.append((node, loops))
     return found
+
+
+def executions(loops: tuple[Loop, ...]) -> int:
+    """Return how often what stands in these loops is done, at most."""
+    count = 1
+    for (_, high), loop in zip(ranges_of(loops).values(), loops, strict=True):
+        count *= high + 1 if loop.extent != Affine(0) else 0
+    return count
 
 
 def definitions(program: Program) -> Definitions:
@@ -95,6 +106,30 @@ def instance(definition: Definition, ref: Ref) -> tuple[str, tuple[Operand, ...]
         x.substitute(values) if isinstance(x, Ref) else x for x in definition.node.operands
     )
     return definition.node.op, operands
+
+
+def copied(program: Program, copy: Ref, source: Operand) -> Operand:
+    """Return what a copy of something holds; the copy itself where that was rounded."""
+    dtype = program.buffers[copy.buffer].dtype
+    if not isinstance(source, Ref):
+        return rounded(source, dtype)
+    return source if fits(program.buffers[source.buffer].dtype, dtype) else copy
+
+
+Made: TypeAlias = Callable[[Operand], "tuple[str, tuple[Operand, ...]] | None"]
+
+
+def makers(program: Program, known: Definitions, dtype: str) -> Made:
+    """Return a function that tells what made an operand, in ``dtype`` or as a truth value."""
+
+    def made(operand: Operand) -> tuple[str, tuple[Operand, ...]] | None:
+        if not isinstance(operand, Ref) or operand.buffer not in known:
+            return None
+        definition = known[operand.buffer]
+        same = program.buffers[operand.buffer].dtype == dtype
+        return instance(definition, operand) if same or OPS[definition.node.op].boolean else None
+
+    return made
 
 
 def map_operands(program: Program, change: Callable[[Operand], Operand]) -> Program:

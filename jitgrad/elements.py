@@ -101,7 +101,7 @@ def strong(kind: str) -> str:
     return {"float": "f8", "int": "i8"}.get(kind, kind)
 
 
-def joined(kinds: tuple[str, ...]) -> str:
+def joined(kinds: Sequence[str]) -> str:
     """Return the kind of an array that is put together from parts."""
     return kind_of(np.result_type(*(element_type(kind) for kind in kinds))) if kinds else "f8"
 
@@ -130,8 +130,14 @@ def typed(op: str, kinds: tuple[str, ...]) -> Typed:
     else:
         kind = _result(op, numbers, common)
         dtype = stored(kind)
-    singles = (n for n in range(truths, len(kinds)) if kinds[n] == "f4" and dtype == "f8")
-    return Typed(kind, dtype, tuple(singles))
+    singles = tuple(n for n in range(truths, len(kinds)) if kinds[n] == "f4" and dtype == "f8")
+    return Typed(kind, dtype, singles)
+
+
+def stored_from(kind: str, kinds: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:
+    """Return what a copy of a kind is stored in, and the operands that are widened for it."""
+    wide = stored(kind) == "f8"
+    return stored(kind), tuple(n for n, other in enumerate(kinds) if wide and other == "f4")
 
 
 def _sample(kind: str) -> Any:

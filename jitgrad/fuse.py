@@ -42,11 +42,27 @@ def fuse(program: Program, *, strict: bool = False) -> Program:
 
 
 class _Group(NamedTuple):
-    """Nodes that become one: their places in the block, and the direction they have to run in."""
+    """Nodes that become one: their places in the block, and the direction they have to run in.
+
+    The statements of a fused loop stand in the order of the block.
+    """
 
     members: tuple[int, ...]
-    loop: Loop | None
+    is_loop: bool
     backward: bool | None  # None where both directions are right
+
+    def node(self, block: Block) -> Node:
+        """Return what the members become."""
+        first = block[self.members[0]]
+        if len(self.members) == 1 or not isinstance(first, Loop):
+            return first
+        index = Affine.index(first.index)
+        body: list[Node] = []
+        for member in self.members:
+            loop = block[member]
+            assert isinstance(loop, Loop)
+            body.extend(substitute(node, {loop.index: index}) for node in loop.body)
+        return first._replace(body=tuple(body), backward=bool(self.backward))
 
 
 class _Fusion:
@@ -71,16 +87,31 @@ class _Fusion:
         uses = [touched(node, self.buffers) for node in block]
         after = self._dependences(uses, outer)
         groups = {
-            n: _Group((n,), node, _direction(node, self.buffers, outer, self.strict))
+            n: _Group((n,), True, _direction(node, self.buffers, outer, self.strict))
             if isinstance(node, Loop)
-            else _Group((n,), None, None)
+            else _Group((n,), False, None)
             for n, node in enumerate(block)
         }
         owner = list(range(len(block)))
+        while self._merge_once(groups, owner, uses, after, block, outer):
+            pass  # a loop that has grown may share data with one that stood before it
+        return self._ordered(groups, owner, after, block)
+
+    def _merge_once(
+        self,
+        groups: dict[int, _Group],
+        owner: list[int],
+        uses: list[dict[str, list[Use]]],
+        after: list[set[int]],
+        block: Block,
+        outer: Ranges,
+    ) -> bool:
+        """Go through the groups once, each joining the first that it can; say whether one did."""
+        some = False
         for later in range(len(block)):
             for earlier in range(later):
                 a, b = groups.get(earlier), groups.get(later)
-                if a is None or b is None or a.loop is None or b.loop is None:
+                if a is None or b is None or not (a.is_loop and b.is_loop):
                     continue
                 merged = self._merge(a, b, uses, block, outer)
                 if merged is not None and not self._path_between(a, b, owner, groups, after):
@@ -88,8 +119,9 @@ class _Fusion:
                     del groups[later]
                     for n in merged.members:
                         owner[n] = earlier
+                    some = True
                     break
-        return self._ordered(groups, owner, after, block)
+        return some
 
     # --- what depends on what --------------------------------------------------------------------
 
@@ -147,7 +179,7 @@ class _Fusion:
         ready = sorted(key for key, count in waiting.items() if not count)
         while ready:
             key = ready.pop(0)
-            nodes.append(groups[key].loop or block[key])
+            nodes.append(groups[key].node(block))
             freed = []
             for n in following[key]:
                 waiting[n] -= 1
@@ -162,8 +194,9 @@ class _Fusion:
     def _merge(
         self, a: _Group, b: _Group, uses: list[dict[str, list[Use]]], block: Block, outer: Ranges
     ) -> _Group | None:
-        assert a.loop is not None and b.loop is not None
-        if a.loop.extent != b.loop.extent:
+        first, second = block[a.members[0]], block[b.members[0]]
+        assert isinstance(first, Loop) and isinstance(second, Loop)
+        if first.extent != second.extent:
             return None
         if a.backward is not None and b.backward is not None and a.backward != b.backward:
             return None
@@ -179,19 +212,20 @@ class _Fusion:
             backward = low >= 0 and high > 0
             if fixed is not None and fixed != backward:
                 return None
-        index = a.loop.index
-        moved = tuple(substitute(node, {b.loop.index: Affine.index(index)}) for node in b.loop.body)
-        loop = Loop(index, a.loop.extent, (*a.loop.body, *moved), bool(backward))
-        return _Group((*a.members, *b.members), loop, backward)
+        return _Group(tuple(sorted((*a.members, *b.members))), True, backward)
 
     def _distances(
         self, a: _Group, b: _Group, uses: list[dict[str, list[Use]]], block: Block, outer: Ranges
     ) -> tuple[int, int]:
-        """Return the smallest and largest ``iteration of a - iteration of b`` that share data."""
+        """Return the smallest and largest difference of iterations that share data.
+
+        It is the iteration of the member that stands first in the block minus that of the other.
+        """
         meeting = Meeting(self.buffers, outer, self.strict)
         low = high = 0
-        for m in a.members:
-            for n in b.members:
+        for one in a.members:
+            for other_one in b.members:
+                m, n = sorted((one, other_one))
                 first, second = block[m], block[n]
                 assert isinstance(first, Loop) and isinstance(second, Loop)
                 span = max(bounds(first.extent, dict(outer))[1], 0)

@@ -124,8 +124,8 @@ def _factors(known: Definitions, node: Accumulate) -> tuple[Ref, Ref] | None:
 
 def _index(position: Affine) -> str:
     """The loop index that a position is, or nothing."""
-    plain = len(position.terms) == 1 and position == Affine.index(position.terms[0][0])
-    return position.terms[0][0] if plain else ""
+    atom = position.terms[0][0] if len(position.terms) == 1 else None
+    return atom if isinstance(atom, str) and position == Affine.index(atom) else ""
 
 
 def _is_matrix(program: Program, ref: Ref, pair: tuple[str, str], extents: dict[str, int]) -> bool:

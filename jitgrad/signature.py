@@ -161,6 +161,13 @@ def spec_of(leaf: Any, differentiated: bool, name: str) -> Spec:
     return Spec("static", static=Identity(leaf))
 
 
+def spec_as_it_is(leaf: Any) -> Spec:
+    """Make a number part of the signature: its bits count, so that a NaN equals itself."""
+    number = leaf.item() if isinstance(leaf, np.generic) else leaf
+    bits = number.hex() if isinstance(number, float) else number
+    return Spec("static", static=(type(leaf), bits))
+
+
 def is_plain(array: Array) -> bool:
     """Whether an array holds real numbers that a kernel can take."""
     return array.dtype.kind in "fiub" and array.dtype.itemsize <= 8

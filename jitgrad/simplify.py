@@ -8,11 +8,20 @@ a read sees the final value of an element, so a definition may be used wherever 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
-from jitgrad.define import definitions, instance, map_operands, written
-from jitgrad.elements import computed, fits, rounded
+from jitgrad.define import (
+    Definitions,
+    Made,
+    copied,
+    definitions,
+    executions,
+    instance,
+    makers,
+    map_operands,
+    written,
+)
+from jitgrad.elements import computed, rounded
 from jitgrad.first_writes import first_writes
 from jitgrad.ops import OPS
 from jitgrad.program import (
@@ -107,25 +116,40 @@ def propagate(program: Program) -> Program:
     known = {name: d for name, d in definitions(program).items() if d.node.op == "copy"}
     if not known:
         return program
+    known = {name: d for name, d in known.items() if name not in _worth_gathering(program, known)}
 
     def source(operand: Operand) -> Operand:
         while isinstance(operand, Ref) and operand.buffer in known:
             found = instance(known[operand.buffer], operand)
-            copied = operand if found is None else _unchanged(program, operand, found[1][0])
-            if copied == operand:
+            inner = operand if found is None else copied(program, operand, found[1][0])
+            if inner == operand:
                 return operand
-            operand = copied
+            operand = inner
         return operand
 
     return map_operands(program, source)._replace(result=source(program.result))
 
 
-def _unchanged(program: Program, copy: Ref, source: Operand) -> Operand:
-    """Return what a copy holds; the copy itself where it was rounded."""
-    dtype = program.buffers[copy.buffer].dtype
-    if not isinstance(source, Ref):
-        return rounded(source, dtype)
-    return source if fits(program.buffers[source.buffer].dtype, dtype) else copy
+def _worth_gathering(program: Program, known: Definitions) -> set[str]:
+    """Return the gathered copies that are read several times for each element that is copied.
+
+    Gathered again at each read, the 10 x 10 factors of a mixture's 25 components would be looked up
+    1,000 times each, and their products with the points would not be seen to be matrix products.
+    """
+    copies = {
+        name
+        for name, definition in known.items()
+        for source in definition.node.operands
+        if isinstance(source, Ref) and any(position.gathers() for position in source.index)
+    }
+    counts = dict.fromkeys(copies, 0)
+    for node, loops in written(program.body) if copies else ():
+        read = [ref.buffer for ref in reads(node) if ref.buffer in copies]
+        for name in read:
+            counts[name] += executions(loops)
+    return {
+        name for name in copies if counts[name] >= 2 * math.prod(program.buffers[name].shape) > 0
+    }
 
 
 def tabled(program: Program) -> Program:
@@ -223,32 +247,18 @@ def algebra(program: Program) -> Program:
     """Fold constants and apply identities that hold for every IEEE number."""
     known = definitions(program)
 
-    def made_in(dtype: str) -> Made:
-        """What made an operand, where that was computed in the same type or is a truth value."""
-
-        def made(operand: Operand) -> tuple[str, tuple[Operand, ...]] | None:
-            if not isinstance(operand, Ref) or operand.buffer not in known:
-                return None
-            same = program.buffers[operand.buffer].dtype == dtype
-            definition = known[operand.buffer]
-            alike = same or OPS[definition.node.op].boolean
-            return instance(definition, operand) if alike else None
-
-        return made
-
     def visit(node: Node) -> Node:
         if isinstance(node, Loop):
             return node._replace(body=tuple(map(visit, node.body)))
         if not isinstance(node, Assign) or node.op == "copy":
             return node
         dtype = program.buffers[node.target.buffer].dtype
-        op, operands = rewritten(node.op, node.operands, made_in(dtype), dtype)
+        op, operands = rewritten(node.op, node.operands, makers(program, known, dtype), dtype)
         return node._replace(op=op, operands=operands)
 
     return program._replace(body=tuple(map(visit, program.body)))
 
 
-Made: TypeAlias = Callable[[Operand], "tuple[str, tuple[Operand, ...]] | None"]
 _SWAPPED = {"add", "mul"}
 
 

@@ -1,10 +1,10 @@
 """The polygamma functions, for Python and for kernels: the derivatives of gammaln.
 
-Small arguments are raised by the recurrence, large ones take the asymptotic series (DLMF 5.5.2,
-5.11.2 and 5.15.8, https://dlmf.nist.gov/5).
+Small arguments are raised by the recurrence, large ones take the asymptotic series, negative ones
+are reflected (DLMF 5.5.2, 5.5.4, 5.11.2, 5.15.6 and 5.15.8, https://dlmf.nist.gov/5).
 
->>> round(digamma(1.0), 15), round(polygamma(1.0, 1.0), 15)
-(-0.577215664901533, 1.644934066848226)
+>>> round(digamma(1.0), 12), round(polygamma(1.0, 1.0), 12)
+(-0.577215664902, 1.644934066848)
 """
 
 import math
@@ -26,27 +26,56 @@ BERNOULLI = (  # B2, B4, ..., B20
 
 
 @register_jitable  # type: ignore[untyped-decorator]
+def _beside(x: float) -> float:
+    """Return how far x is from the nearest whole number, exactly."""
+    low = math.floor(x)
+    return x - low if x - low <= 0.5 else x - (low + 1.0)
+
+
+LOWEST = -1000.0  # of an argument that the recurrence alone raises
+
+
+@register_jitable  # type: ignore[untyped-decorator]
 def digamma(x: float) -> float:
     """Return the derivative of log(gamma(x)); NaN at 0 and the negative integers."""
     if x == -math.inf or (x <= 0.0 and x == math.floor(x)):
         return math.nan
-    total = 0.0
-    while x < 12.0:
-        total -= 1.0 / x
+    reflected = 0.0
+    if x < 0.0:
+        reflected = math.pi / math.tan(math.pi * _beside(x))
+        x = 1.0 - x
+    numerator, denominator = 0.0, 1.0  # of 1 / x + 1 / (x + 1) + ...: one division for all
+    while x < 8.0:
+        numerator = numerator * x + denominator
+        denominator *= x
         x += 1.0
     square = 1.0 / (x * x)
     series, power = 0.0, square
     for k in range(10):
         series += BERNOULLI[k] * power / (2 * k + 2)
         power *= square
-    return total + (math.log(x) - 0.5 / x - series)
+    return math.log(x) - 0.5 / x - series - numerator / denominator - reflected
 
 
 @register_jitable  # type: ignore[untyped-decorator]
 def polygamma(n: float, x: float) -> float:
-    """Return the derivative of digamma of order n, for a whole n of at least 1."""
-    if x == -math.inf or (x <= 0.0 and x == math.floor(x)):
+    """Return the derivative of digamma of order n.
+
+    NaN at 0 and the negative integers, for an n that is not a whole number of at least 1, and for
+    n above 1 below x = -1000.
+    """
+    pole = x == -math.inf or (x <= 0.0 and x == math.floor(x))
+    if pole or n < 1.0 or n != math.floor(n) or (n > 1.0 and x < LOWEST):
         return math.nan
+    if x < 0.0 and n == 1.0:
+        sine = math.sin(math.pi * _beside(x))
+        return (math.pi / sine) ** 2 - _polygamma(n, 1.0 - x)  # type: ignore[no-any-return]
+    return _polygamma(n, x)  # type: ignore[no-any-return]
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _polygamma(n: float, x: float) -> float:
+    """The recurrence and the series."""
     factorial = math.gamma(n + 1.0)
     total: float = 0.0
     while x < 14.0 + n:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,14 +25,37 @@ from jitgrad.value import Value
 
 MISS = object()
 _DTYPES = {np.dtype(name): name for name in ("f8", "f4", "i8")}
-_NAMES = {"ndarray": np.ndarray, "empty": np.empty, "MISS": MISS}
-_NAMES |= {name: dtype for dtype, name in _DTYPES.items()}
+_NAMES = {
+    "ndarray": np.ndarray,
+    "u8": np.dtype(np.uint64),
+    "empty": np.empty,
+    "MISS": MISS,
+    **{name: dtype for dtype, name in _DTYPES.items()},
+}
 _LARGEST = 200  # leaves: each is a few checks
 _CONTAINERS: dict[type, str] = {dict: "dict", list: "list", tuple: "tuple"}
 
 
 class _Misfit(Exception):  # noqa: N818 - it never gets out
     """The arguments are not of the simple kind."""
+
+
+class Leaves(NamedTuple):
+    """What is known of leaves, counted over all arguments and then over what the function names.
+
+    Parameters
+    ----------
+    wrt : set of int
+        Those that are differentiated.
+    extents : dict of int to int
+        For each that holds positions, how many there are on the axis.
+    fixed : set of int
+        Numbers that the trace took as they are.
+    """
+
+    wrt: Set[int] = frozenset()
+    extents: Mapping[int, int] = MappingProxyType({})
+    fixed: Set[int] = frozenset()
 
 
 class Straight:
@@ -41,16 +65,18 @@ class Straight:
     ----------
     args : tuple
         Sample arguments.
-    wrt : set of int
-        The leaves, counted over all arguments, that are differentiated.
+    known : Leaves
+        What is known of their leaves.
     argnums : tuple of int
         Which arguments' structures are returned.
+    outside : sequence of Outside
+        What the function names outside itself.
     """
 
     def __init__(
         self,
         args: tuple[Any, ...],
-        wrt: set[int],
+        known: Leaves,
         argnums: tuple[int, ...],
         outside: Sequence[Outside],
     ) -> None:
@@ -59,7 +85,7 @@ class Straight:
         self.gradients: list[str] = []
         self.results: list[str] = []
         self.names: dict[str, Any] = {}
-        self.wrt = wrt
+        self.known = known
         self.count = 0
         self.own: float = math.inf  # the number of leaves of the arguments
         trees = [self._visit(argument, f"a{number}") for number, argument in enumerate(args)]
@@ -116,8 +142,13 @@ class Straight:
         number = self.count
         self.count += 1
         name = f"x{number}"
-        if type(leaf) in (int, bool, str, type(None)) and number not in self.wrt:
+        if type(leaf) in (int, bool, str, type(None)) and number not in self.known.wrt:
             self.checks.append(f"type({name} := {path}) is type({leaf!r}) and {name} == {leaf!r}")
+            return "None"
+        if type(leaf) is float and number in self.known.fixed:
+            self.checks.append(
+                f"type({name} := {path}) is float and {name}.hex() == {leaf.hex()!r}"
+            )
             return "None"
         if type(leaf) is float:
             shape: tuple[int, ...] = ()
@@ -126,18 +157,20 @@ class Straight:
         elif type(leaf) is np.ndarray and leaf.ndim and leaf.size and leaf.flags.c_contiguous:
             shape = leaf.shape
             dtype = _DTYPES.get(leaf.dtype)
-            if dtype is None or (dtype == "i8" and number in self.wrt):
+            if dtype is None or (dtype == "i8" and number in self.known.wrt):
                 raise _Misfit
             self.checks.append(
                 f"type({name} := {path}) is ndarray and {name}.dtype is {dtype}"
                 f" and {name}.shape == {shape}"  # the dispatcher refuses other layouts
             )
+            if number in self.known.extents:
+                self.checks.append(inside(name, self.known.extents[number]))
         elif number >= self.own and isinstance(leaf, Value):
             return self._same(leaf, path)
         else:
             raise _Misfit
         self.inputs.append(name)
-        if number not in self.wrt:
+        if number not in self.known.wrt:
             return "None"
         gradient = f"g{len(self.gradients)}"
         self.gradients.append(gradient)
@@ -168,7 +201,7 @@ class Straight:
 
 def straight(
     args: tuple[Any, ...],
-    wrt: set[int],
+    known: Leaves,
     argnums: Sequence[int],
     single: bool,
     kernel: Any,
@@ -181,14 +214,14 @@ def straight(
     >>> def kernel(x, y, g):
     ...     g[:] = y
     ...     return float(x.sum() * y)
-    >>> f = straight((np.ones(2), 3.0), {0}, (0,), True, kernel)
+    >>> f = straight((np.ones(2), 3.0), Leaves({0}), (0,), True, kernel)
     >>> f(np.ones(2), 4.0)
     (8.0, array([4., 4.]))
     >>> f(np.ones(3), 4.0) is MISS
     True
     """
     try:
-        built = Straight(args, wrt, tuple(argnums), outside)
+        built = Straight(args, known, tuple(argnums), outside)
     except _Misfit:
         return None
     return _made(built.text(len(args), single), {"kernel": kernel, **built.names})
@@ -206,7 +239,16 @@ class Surroundings(NamedTuple):
     names: dict[str, Any]
 
 
-def surroundings(outside: Sequence[Outside], start: int) -> Surroundings:
+def inside(name: str, extent: int) -> str:
+    """Return the check that an array of positions holds none outside an axis, negative ones apart.
+
+    As unsigned integers negative positions are large, so that one pass will do; they make the
+    check fail, and the general way knows what to do with them.
+    """
+    return f"{name}.view(u8).max() < {extent}"
+
+
+def surroundings(outside: Sequence[Outside], start: int, known: Leaves) -> Surroundings:
     """Return the parts of a text that reads what a function names; leaves count from ``start``.
 
     Raises
@@ -214,7 +256,7 @@ def surroundings(outside: Sequence[Outside], start: int) -> Surroundings:
     UnsupportedError
         Where what the function names is not of the simple kind.
     """
-    built = Straight((), set(), (), ())
+    built = Straight((), known, (), ())
     built.count, built.own = start, start
     try:
         for number, place in enumerate(outside):
@@ -252,6 +294,7 @@ def straight_backward(
     kinds_of_aux: Sequence[tuple[tuple[int, ...], str]],
     kernel: Any,
     outside: Sequence[Outside] = (),
+    fixed: Set[int] = frozenset(),
 ) -> Callable[..., Any] | None:
     """Return a straight ``backward`` for a loss over captured scalar Values, or None.
 
@@ -260,7 +303,7 @@ def straight_backward(
     35 are the kernel.
     """
     try:
-        built = Straight(args, set(), (), outside)
+        built = Straight(args, Leaves(fixed=fixed), (), outside)
     except _Misfit:
         return None
     text = _BACKWARD.format(

@@ -25,7 +25,8 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from jitgrad.elements import added, joined, kind_of, kind_of_number, stored, strong, typed
+from jitgrad import elements
+from jitgrad.elements import kind_of, stored, stored_from, strong
 from jitgrad.errors import (
     ArgumentError,
     ShapeError,
@@ -157,10 +158,7 @@ class Tape:
     def add_input(
         self, name: str, shape: Shape, dtype: str = "f8", data: Any = None, kind: str = ""
     ) -> Traced:
-        """Declare an input and return the Value that stands for it.
-
-        What is stored as ``dtype`` may be data of another kind.
-        """
+        """Declare an input, data of a kind, and return the Value that stands for it."""
         self.inputs.append(Input(name, shape, dtype, data))
         code = -len(self.inputs) << SHIFT
         return make(self, code, shape, contiguous(shape), kind or dtype)
@@ -184,7 +182,7 @@ class Tape:
         if isinstance(operand, Value):
             return self._capture(operand)
         if isinstance(operand, numbers.Real | np.bool_):
-            return make(self, self.constant(float(operand)), kind=kind_of_number(operand))
+            return make(self, self.constant(float(operand)), kind=elements.kind_of_number(operand))
         if isinstance(operand, np.ndarray | np.generic):
             return self._table(np.asarray(operand))
         raise ArgumentError(
@@ -223,8 +221,8 @@ class Tape:
             return known[2]
         whole = data.dtype.kind in "iu" and np.can_cast(data.dtype, np.int64)
         kind = kind_of(data.dtype)
-        dtype = "i8" if whole else stored(kind)
-        copied = np.array(data, dtype=dtype, order="C")
+        copied = np.array(data, "i8" if whole else stored(kind), order="C")
+        dtype = copied.dtype.str[1:]
         traced = self.add_input("table", data.shape, dtype, copied, kind)
         self._tables[id(data)] = (data, copied, traced)
         return traced
@@ -234,7 +232,7 @@ class Tape:
     def elementwise(self, name: str, operands: Sequence[Any]) -> Traced:
         """Record one op of the table over broadcast operands."""
         values = [x if type(x) is Traced and x.tape is self else self.lift(x) for x in operands]
-        kind, dtype, singles = typed(name, tuple([value.kind for value in values]))
+        kind, dtype, singles = elements.typed(name, tuple([value.kind for value in values]))
         if not any(value.dims for value in values):
             a, b, c = (*[value.code for value in values], NOTHING, NOTHING)[:3]
             number = SCALAR[dtype][name]
@@ -270,7 +268,7 @@ class Tape:
 
     def _reduced(self, name: str, x: Traced, axes: tuple[int, ...], keepdims: bool) -> Traced:
         kept = tuple(n for d, n in enumerate(x.dims) if d not in axes)
-        kind = added(x.kind) if name == "sum" else strong(x.kind)
+        kind = elements.added(x.kind) if name == "sum" else strong(x.kind)
         symbol = Symbol(name, x.dims, (x.strides,), axes, stored(kind))
         result = self._array(symbol, kept, [x.code], kind)
         for axis in axes if keepdims else ():
@@ -294,22 +292,19 @@ class Tape:
     def assemble(self, parts: Sequence[tuple[Any, Any]], shape: Shape) -> Traced:
         """Record an array that is put together from parts, each with the index where it goes."""
         values = [self.lift(part) for part, _ in parts]
-        kind = joined(tuple(value.kind for value in values))
-        dtype = stored(kind)
-        result = self._array(Symbol("alloc", shape, dtype=dtype), shape, (), kind)
+        kind = elements.joined([value.kind for value in values])
+        result = self._array(Symbol("alloc", shape, dtype=stored(kind)), shape, (), kind)
         for value, (_, index) in zip(values, parts, strict=True):
             target = self.getitem(result, index)
-            singles = (1,) if dtype == "f8" and value.kind == "f4" else ()
             strides = (target.strides, spread(value, target.dims))
-            symbol = Symbol("put", target.dims, strides, (), dtype, singles)
+            symbol = Symbol("put", target.dims, strides, (), *stored_from(kind, (kind, value.kind)))
             self._array(symbol, target.dims, (target.code, value.code), kind)
         return result
 
     def astype(self, x: Any, dtype: Any) -> Traced:
         """Record a copy of another element type."""
         x, kind = self.lift(x), kind_of(np.dtype(dtype))
-        singles = (0,) if kind == "f8" and x.kind == "f4" else ()
-        symbol = Symbol("copy", x.dims, (x.strides,), (), stored(kind), singles)
+        symbol = Symbol("copy", x.dims, (x.strides,), (), *stored_from(kind, (x.kind,)))
         return self._array(symbol, x.dims, (x.code,), kind)
 
     def getitem(self, x: Any, index: Any) -> Traced:
@@ -329,9 +324,8 @@ class Tape:
 
     def holds_integers(self, x: Traced) -> bool:
         """Whether this is an input of integers, which can be positions."""
-        if x.kind == "b1" or not CONSTANT < x.code < 0:
-            return False
-        return self.inputs[~(x.code >> SHIFT)].dtype == "i8"
+        given = x.kind != "b1" and CONSTANT < x.code < 0
+        return given and self.inputs[~(x.code >> SHIFT)].dtype == "i8"
 
     def note_indexed(self, where: Traced, extent: int) -> None:
         """Remember that integers which the loss is given are positions on an axis."""
@@ -373,13 +367,31 @@ class Tape:
         """Record a copy through which no derivative flows."""
         return self.elementwise("detach", (x,))
 
-    def wrap(self, x: Any) -> Traced:
-        """Return the traced Value for ``Value(x)``."""
-        return self.lift(x)
+    wrap = lift
 
     def refuse(self, x: Any, what: str) -> NoReturn:
         """Raise the error for asking a traced Value for its number."""
-        raise data_dependent(what)
+        error = data_dependent(what)
+        if type(x) is Traced:
+            error.inputs = self._numbers_behind(x)
+        raise error
+
+    def _numbers_behind(self, x: Any) -> frozenset[int]:
+        """Return the inputs that a Value is computed from; none if some are not single numbers."""
+        found: set[int] = set()
+        waiting, seen = [x], {x.code}
+        while waiting:
+            code = waiting.pop().code
+            if code < 0:
+                number = ~(code >> SHIFT)
+                if not number or self.inputs[number].shape:
+                    return frozenset()
+                found.add(number)
+                continue
+            operands = self.operands_of(make(self, code))
+            waiting += [operand for operand in operands if operand.code not in seen]
+            seen |= {operand.code for operand in operands}
+        return frozenset(found)
 
     def is_shared(self, x: Traced) -> bool:
         """Whether an array is an input, or does not cover the result that it is a view of."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jitgrad.binding import Bound
-from jitgrad.errors import JitgradError, NotScalarError, user_location
+from jitgrad.errors import DataDependentError, JitgradError, NotScalarError, user_location
 from jitgrad.graph import newest_serial
 from jitgrad.lower import Columns, captured_order, columns, input_names, lower, rolled
 from jitgrad.narrow import narrow_tables
@@ -38,6 +38,20 @@ class Argument(NamedTuple):
     shape: tuple[int, ...]
     dtype: str
     extents: tuple[int, ...] = ()
+
+
+def positions_of(arguments: Sequence[Argument], own: int) -> dict[int, int]:
+    """Return for each leaf that holds positions the extent of the shortest axis that they are on.
+
+    Leaves of the call's arguments, ``own`` in number, come first, then those that the function
+    names outside itself.
+    """
+    starts = {"leaf": 0, "outside": own}
+    return {
+        starts[argument.source] + argument.number: min(argument.extents)
+        for argument in arguments
+        if argument.extents
+    }
 
 
 class TracedCall(NamedTuple):
@@ -73,15 +87,35 @@ class TracedCall(NamedTuple):
     timings: dict[str, float]
 
 
+class NumberNeeded(Exception):  # noqa: N818 - it never gets out
+    """The function asks for numbers of its surroundings: trace it again with these as they are.
+
+    ``numbers`` counts the leaves of the data that the function names.
+    """
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        super().__init__()
+        self.numbers = tuple(numbers)
+
+
 def trace(function: Callable[..., Any], bound: Bound, has_aux: bool) -> TracedCall:
-    """Run a function once on traced Values, roll and lower what it did."""
+    """Run a function once on traced Values, roll and lower what it did.
+
+    Raises
+    ------
+    NumberNeeded
+        Where the function asks for a number that follows from its surroundings alone.
+    """
     started = time.perf_counter()
     tape = Tape(newest_serial())
     arguments = _Inputs(tape)
     leaves = arguments.add_all("leaf", bound.names(), bound.specs, bound.leaves)
     rebuilt = Rebuilt([*_replaced(bound, arguments)])
     with Recording(tape):
-        returned = _run(rebuilt.of(function), bound, leaves)
+        try:
+            returned = _run(rebuilt.of(function), bound, leaves)
+        except DataDependentError as error:
+            raise (arguments.needed(error) or error) from error.__cause__
         loss, aux, structure = _outputs(function, returned, has_aux, tape)
     rebuilt.write_back()
     traced = time.perf_counter()
@@ -141,6 +175,13 @@ class _Inputs:
         self.found.append((source, number, name))
         traced = self.tape.add_input(name, spec.shape, spec.dtype, kind=spec.of)
         return unpacked(traced, spec.static) if spec.kind == "numbers" else traced
+
+    def needed(self, error: DataDependentError) -> NumberNeeded | None:
+        """Return what to raise for a number that only the surroundings' numbers make."""
+        behind = [self.found[n - 1] for n in error.inputs if n <= len(self.found)]
+        if not behind or any(source != "outside" for source, _, _ in behind):
+            return None
+        return NumberNeeded(number for _, number, _ in behind)
 
     def all(self, cols: Columns) -> tuple[Argument, ...]:
         """Return the kernel's inputs."""

@@ -1,6 +1,7 @@
 """Random Programs, and ways to run what is printed from one."""
 
 import ast
+import functools
 import random
 
 import numpy as np
@@ -20,6 +21,8 @@ class _IEEE(ast.NodeTransformer):
         return node
 
     def visit_Attribute(self, node):
+        if node.attr in OPS and library_call(node.attr):  # `np.exp`
+            return ast.copy_location(ast.Name(f"numpy_{node.attr}", node.ctx), node)
         call = ast.Call(ast.Name("float64", ast.Load()), [node], [])
         return ast.copy_location(call, node) if node.attr in ("inf", "nan") else node
 
@@ -37,10 +40,17 @@ def execute_exactly(source):
     tree = ast.fix_missing_locations(_IEEE().visit(ast.parse(source.text)))
     exec(compile(tree, "<kernel>", "exec"), namespace)
     for name, row in OPS.items():
-        if library_call(name) and callable(namespace.get(name)):
-            namespace[name] = lambda *operands, row=row: np.float64(row.evaluate(*operands))
+        if library_call(name):
+            exact = functools.partial(_exactly, row)
+            namespace[f"numpy_{name}"] = exact
+            if callable(namespace.get(name)):
+                namespace[name] = exact
     namespace["float"] = np.float64
     return namespace[source.name]
+
+
+def _exactly(row, *operands):
+    return np.float64(row.evaluate(*operands))
 
 
 def arguments_of(program):

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 import jitgrad
-from jitgrad.errors import ArgumentError, ChangedError, ShapeError, UnsupportedError
+from jitgrad.errors import (
+    ArgumentError,
+    ChangedError,
+    PositionError,
+    ShapeError,
+    UnsupportedError,
+)
 
 SCALE = np.array([1.0, 2.0, 3.0])
 
@@ -114,3 +120,29 @@ def test_bind_refuses_values_and_strange_surroundings():
     data = np.ones((3, 2))[:, 0]
     with pytest.raises(UnsupportedError, match="give it as an argument"):
         jitgrad.compile(lambda x: np.sum(x * data)).bind(X)
+
+
+def test_positions_are_checked_at_each_call_on_the_straight_way():
+    fun = jitgrad.compile(lambda x, where: np.sum(x[where] ** 2))
+    where = np.array([0, 2, 2])
+    for _ in range(3):
+        value, gradient = fun.value_and_grad(X, where)
+        assert value == pytest.approx(np.sum(X[where] ** 2))
+        np.testing.assert_allclose(gradient, [0.2, 0.0, 1.2])
+    where[0] = -1
+    np.testing.assert_allclose(fun.grad(X, where), [0.0, 0.0, 1.8])
+    where[0] = 3
+    with pytest.raises(PositionError, match="from 2 to 3"):
+        fun.value_and_grad(X, where)
+
+
+def test_bound_positions_are_checked_at_each_call():
+    where = np.array([0, 2, 2])
+    step = jitgrad.compile(lambda x, where: np.sum(x[where])).bind(X, where)
+    assert step() == pytest.approx(0.7)
+    for wrong in (3, -1):
+        where[0] = wrong
+        with pytest.raises(PositionError, match="outside its axis"):
+            step()
+    where[0] = 1
+    assert step() == pytest.approx(0.8)

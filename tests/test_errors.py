@@ -14,6 +14,7 @@ import jitgrad.errors
 from jitgrad import Value
 from jitgrad.errors import (
     ArgumentError,
+    ChangedError,
     DataDependentError,
     JitgradError,
     NoGradientError,
@@ -664,6 +665,22 @@ def gradient_in_a_loss(x):
 
 
 @action(
+    ChangedError,
+    "something that the loss names outside itself is not what it was when bind() was called: "
+    "another function, type or shape; call bind() again",
+)
+def changed_behind_a_bound_call():
+    rate = 1.0
+
+    def scaled(x):
+        return rate * x
+
+    step = jitgrad.compile(scaled).bind(2.0)
+    rate = [1.0]
+    step()  # here
+
+
+@action(
     NotCalledError,
     "total has not been called yet, so there is no source for any types and shapes; write "
     "total.lower(...).source",
@@ -688,6 +705,7 @@ test_message = pytest.mark.parametrize("act, error, message", CASES)(check)
 
 BUILT_IN = {
     ArgumentError: TypeError,
+    ChangedError: RuntimeError,
     DataDependentError: TypeError,
     NoGradientError: RuntimeError,
     NotCalledError: RuntimeError,

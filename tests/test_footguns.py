@@ -4,6 +4,7 @@ What a loss reads outside its arguments is either seen at the next call or liste
 of `jitgrad.compile`.
 """
 
+import math
 import re
 import types
 
@@ -402,7 +403,7 @@ def straightened():
     fun = jitgrad.compile(mixed)
     arguments = {"w": np.ones(3), "b": [2.0, 1.0]}, X, 2, True, "on"
     fun.value_and_grad(*arguments)
-    assert len(fun._straight) == 1
+    assert len(fun._ways.gradient) == 1
     return fun, arguments
 
 
@@ -491,7 +492,7 @@ def test_the_straight_way_looks_at_its_surroundings():
     w = np.array([1.0, 2.0, 3.0])
     for _ in range(2):
         assert fun.value_and_grad(w)[0] == loss(w)
-    assert fun._straight
+    assert fun._ways.gradient
     data[1] = 4.0
     assert fun.value_and_grad(w)[0] == loss(w)
     data = data.astype("f4")
@@ -509,3 +510,36 @@ def test_no_straight_way_through_a_trace():
     inner.value_and_grad(2.0)
     with pytest.raises(jitgrad.errors.UnsupportedError):
         jitgrad.compile(lambda x: x * inner.value_and_grad(2.0)[0])(1.0)
+
+
+SCALE, PRIOR = 2.0, 0.5
+
+
+def test_numbers_of_the_surroundings_can_be_asked_for_and_stay_fresh():
+    def loss(x):
+        penalty = math.log(SCALE) if PRIOR > 0.0 else 0.0
+        return x * x * SCALE + penalty * x
+
+    compiled = jitgrad.compile(loss)
+    global_names = loss.__globals__
+    before = SCALE, PRIOR
+    try:
+        for scale, prior in (
+            (2.0, 0.5),
+            (2.0, 0.5),
+            (3.0, 0.5),
+            (3.0, -1.0),
+            (2.0, -0.0),
+            (2.0, 0.5),
+        ):
+            global_names.update(SCALE=scale, PRIOR=prior)
+            for _ in range(2):
+                slope = 2.0 * 1.5 * scale + (math.log(scale) if prior > 0.0 else 0.0)
+                assert compiled.value_and_grad(1.5) == (loss(1.5), pytest.approx(slope))
+    finally:
+        global_names.update(SCALE=before[0], PRIOR=before[1])
+
+
+def test_a_number_that_follows_from_an_argument_too_is_refused():
+    with pytest.raises(DataDependentError, match="float"):
+        jitgrad.compile(lambda x: math.log(SCALE * x))(1.0)

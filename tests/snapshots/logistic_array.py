@@ -36,11 +36,11 @@ def logistic_array_gradient(w, b, X, y, grad_w, grad_b):
     w_2 = w[2]
     w_3 = w[3]
     for i in range(12):
+        t1 = -y[i]
         X_i_0 = X[i, 0]
         X_i_1 = X[i, 1]
         X_i_2 = X[i, 2]
         X_i_3 = X[i, 3]
-        t1 = -y[i]
         t2 = t1 * (X_i_0 * w_0 + X_i_1 * w_1 + X_i_2 * w_2 + X_i_3 * w_3 + b)
         total = add_up(total, logaddexp(0.0, t2))
         t3 = where(0.0 == t2, 0.041666666666666664, 0.08333333333333333 * sigmoid(t2)) * t1

@@ -30,8 +30,6 @@ def matmul_gradient(A, B, grad_A, grad_B):
     B_3_1 = B[3, 1]
     # corpus.py:matmul+6
     for i in range(3):
-        for j in range(4):
-            grad_A[i, j] = 0.0
         A_i_0 = A[i, 0]
         A_i_1 = A[i, 1]
         A_i_2 = A[i, 2]
@@ -40,6 +38,8 @@ def matmul_gradient(A, B, grad_A, grad_B):
         c2 = A_i_0 * B_0_1 + A_i_1 * B_1_1 + A_i_2 * B_2_1 + A_i_3 * B_3_1
         # corpus.py:matmul+7
         total = add_up(total, c * c + c2 * c2)
+        for j in range(4):
+            grad_A[i, j] = 0.0
         t1 = 2.0 * c2
         # corpus.py:matmul+6
         grad_B_0_1 = add_up(grad_B_0_1, t1 * A_i_0)
