@@ -219,11 +219,10 @@ class Tape:
         known = self._tables.get(id(data))
         if known is not None and np.array_equal(known[1], data, equal_nan=data.dtype.kind == "f"):
             return known[2]
-        whole = data.dtype.kind in "iu" and np.can_cast(data.dtype, np.int64)
         kind = kind_of(data.dtype)
+        whole = kind[0] in "iu" and kind != "u8"
         copied = np.array(data, "i8" if whole else stored(kind), order="C")
-        dtype = copied.dtype.str[1:]
-        traced = self.add_input("table", data.shape, dtype, copied, kind)
+        traced = self.add_input("table", data.shape, copied.dtype.str[1:], copied, kind)
         self._tables[id(data)] = (data, copied, traced)
         return traced
 
