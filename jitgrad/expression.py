@@ -81,7 +81,7 @@ def shortest(value: float) -> float:
     """
     with np.errstate(over="ignore"):
         single = np.float32(value)
-    return float(str(single)) if single == value else value
+    return float(str(single)) if float(single) == value else value
 
 
 def build(op: str, nodes: list[ast.expr]) -> ast.expr:

@@ -3,7 +3,7 @@
 In Numba a bare ``0.5`` is float64, and so is its product with a float32. In a statement that
 computes in float32 constants are written ``f4(0.5)``, and what is of the other type is converted.
 
->>> from jitgrad.program import Buffer
+>>> from jitgrad.program import Affine, Buffer
 >>> buffers = {name: Buffer((3,), "temporary", "f4") for name in "xy"}
 >>> operands = Operands(buffers, Names(buffers), set(), 0.0, strict=False)
 >>> place = (Affine.index("i"),)

@@ -9,8 +9,8 @@ user's code.
 >>> x = tape.add_input("x", (2, 3))
 >>> with Recording(tape):
 ...     y = (2.0 * x.T).sum()
->>> len(tape), tape.symbol_of(y)
-(2, Symbol(op='sum', shape=(3, 2), strides=((2, 1),), axes=(0, 1)))
+>>> len(tape), tape.symbol_of(y)[:4]
+(2, ('sum', (3, 2), ((2, 1),), (0, 1)))
 """
 
 from __future__ import annotations
