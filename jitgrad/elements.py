@@ -24,6 +24,7 @@ WEAK = {"float": 1.0, "int": 1}
 _PYTHON = {float: "float", int: "int", bool: "b1"}
 _OPERATORS = frozenset({"add", "sub", "mul", "div", "pow", "mod", "neg", "abs"})
 _ALIKE = frozenset({"copy", "detach", "attach", "relu"})  # results are of the operand's kind
+_OF_TRUTHS = {"add": "logical_or", "mul": "logical_and"}
 _WHOLE = frozenset({"maximum", "minimum", "where", "sign", "floor", "ceil", "square"})
 
 
@@ -123,6 +124,7 @@ def typed(op: str, kinds: tuple[str, ...]) -> Typed:
         Its operands' kinds.
     """
     truths = TRUTHS.get(op, 0)
+    kinds = kinds[:1] if op == "attach" else kinds  # of its second operand only the derivative
     numbers = kinds[truths:] or kinds
     common = _common(numbers)
     if OPS[op].boolean:
@@ -140,6 +142,11 @@ def stored_from(kind: str, kinds: tuple[str, ...]) -> tuple[str, tuple[int, ...]
     return stored(kind), tuple(n for n, other in enumerate(kinds) if wide and other == "f4")
 
 
+def meant(op: str, kind: str) -> str:
+    """Return the op that NumPy means by one on arrays whose result is of a kind."""
+    return _OF_TRUTHS.get(op, op) if kind == "b1" else op
+
+
 def _sample(kind: str) -> Any:
     return WEAK[kind] if kind in WEAK else np.dtype(kind)
 
@@ -149,6 +156,8 @@ def _common(kinds: tuple[str, ...]) -> str:
 
 
 def _result(op: str, kinds: tuple[str, ...], common: str) -> str:
+    if op == "pow" and common == "b1":
+        return "i1"
     if WEAK.keys() >= set(kinds):
         return "float" if op in _OPERATORS | _ALIKE else "f8"
     if common[0] == "f" or op in _ALIKE | _WHOLE or op in _OPERATORS - {"div"}:

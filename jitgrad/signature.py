@@ -144,7 +144,7 @@ def spec_of(leaf: Any, differentiated: bool, name: str) -> Spec:
     if differentiated and isinstance(leaf, int | np.integer) and kind is not bool:
         return Spec("number", of="float")
     if isinstance(leaf, np.bool_ | np.integer):
-        return Spec("static", static=(type(leaf.item()), leaf.item()))
+        return Spec("static", static=(kind, leaf.item()))  # its type counts beside an array's
     if isinstance(leaf, STATIC):
         return Spec("static", static=(kind, leaf))
     if kind in (list, tuple):

@@ -247,7 +247,7 @@ class Tape:
                 f"{user_location()}: {name} of arrays of shapes {shapes}, which do not broadcast"
             ) from None
         strides = tuple(spread(value, shape) for value in values)
-        symbol = Symbol(name, shape, strides, (), dtype, singles)
+        symbol = Symbol(elements.meant(name, kind), shape, strides, (), dtype, singles)
         return self._array(symbol, shape, [v.code for v in values], kind)
 
     def sum(self, x: Any, axis: Any = None, keepdims: bool = False) -> Traced:
