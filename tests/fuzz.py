@@ -195,7 +195,8 @@ class Pipeline:
 
     def called(self, kernel, program):
         kernel.__globals__["np"] = Poisoned()
-        gradients = [np.full(program.buffers[name].shape, np.nan) for name in self.outputs]
+        outputs = [program.buffers[name] for name in self.outputs]
+        gradients = [np.full(output.shape, np.nan, output.dtype) for output in outputs]
         with np.errstate(all="ignore"):
             value = kernel(*fresh(self.given), *gradients)
         return Result(float(value), gradients)
@@ -204,7 +205,9 @@ class Pipeline:
 class Poisoned:
     """NumPy, except that new arrays hold NaN."""
 
-    empty = staticmethod(functools.partial(np.full, fill_value=np.nan))
+    @staticmethod
+    def empty(shape, dtype=float):
+        return np.full(shape, np.nan, dtype)
 
     def __getattr__(self, name):
         return getattr(np, name)
