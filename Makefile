@@ -3,14 +3,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
-N ?= 5000
+N ?= 10000
 ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench bench-peers fuzz format clean
 
 help:
-	@echo "make demo | test | bench | bench-peers | fuzz N=5000 | format | clean   (see CONTRIBUTING.md)"
+	@echo "make demo | test | bench | bench-peers | fuzz N=10000 | format | clean   (see CONTRIBUTING.md)"
 
 demo: .venv/.examples-installed
 	$(BIN)/python examples/moons.py
@@ -29,7 +29,7 @@ bench-peers: .venv-peers/.installed
 	.venv-peers/bin/python -m benchmarks.arrays --peers $(ARGS)
 
 fuzz: .venv/.test-installed
-	$(BIN)/python -m tests.fuzz $(N)
+	$(BIN)/python -m tests.fuzz_command $(N) $(ARGS)
 
 format: .venv/.test-installed
 	$(BIN)/ruff format

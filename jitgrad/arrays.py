@@ -48,6 +48,16 @@ RENAMED = {
     "equal": "eq",
     "not_equal": "ne",
 }
+
+
+def _reciprocal(x: Array) -> Any:
+    if x.element_type.kind in "iu":
+        raise UnsupportedError(
+            f"{user_location()}: np.reciprocal of integers, which NumPy rounds to 0; write 1.0 / n"
+        )
+    return 1.0 / x
+
+
 # These go through Python's operators, so that scalars are composed as micrograd composes them.
 OPERATORS: dict[str, Function] = {
     "add": operator.add,
@@ -63,7 +73,7 @@ OPERATORS: dict[str, Function] = {
     "bitwise_or": operator.or_,
     "invert": operator.invert,
     "square": lambda x: x * x,
-    "reciprocal": lambda x: 1.0 / x,
+    "reciprocal": _reciprocal,
     "deg2rad": lambda x: x * (math.pi / 180.0),
     "radians": lambda x: x * (math.pi / 180.0),
     "rad2deg": lambda x: x * (180.0 / math.pi),

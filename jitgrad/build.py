@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numba
@@ -17,10 +18,10 @@ from jitgrad.binding import Bound
 from jitgrad.call import inputs
 from jitgrad.dag import Graph
 from jitgrad.emit import emit
+from jitgrad.explain import MIRRORED, explain
 from jitgrad.generic import Generic, Printed, generalised
-from jitgrad.pipeline import PASSES, STRICT_PASSES
+from jitgrad.pipeline import FORWARD, PASSES, STRICT_FORWARD, STRICT_PASSES
 from jitgrad.program import Program
-from jitgrad.simplify import prepare
 from jitgrad.tape import Tape
 from jitgrad.trace import TracedCall
 
@@ -45,6 +46,8 @@ class Kernel(NamedTuple):
         Which of the kernel's inputs it differentiates with respect to, by place.
     aux : tuple of (shape, dtype)
         The auxiliary outputs.
+    strict : bool
+        Whether the order of evaluation is kept.
     """
 
     program: Program
@@ -53,6 +56,7 @@ class Kernel(NamedTuple):
     call: Any
     wrt: tuple[int, ...]
     aux: tuple[tuple[tuple[int, ...], str], ...]
+    strict: bool
 
 
 class Family:
@@ -90,6 +94,20 @@ class Family:
 MOST = 32  # kernels that one family keeps for later calls
 
 
+def stages(traced: TracedCall, wrt: tuple[int, ...], strict: bool) -> Iterator[tuple[str, Program]]:
+    """Yield the Program after each step from the trace to the printer, with the step's name."""
+    program = traced.program
+    for step in STRICT_FORWARD if strict else FORWARD:
+        program = step(program)
+        yield step.__name__, program
+    if wrt:
+        program = gradient(program, [traced.arguments[place].buffer for place in wrt])
+    yield MIRRORED, program
+    for step in STRICT_PASSES if strict else PASSES:
+        program = step(program)
+        yield getattr(step, "__name__", "fuse"), program
+
+
 def build(
     traced: TracedCall,
     wrt: tuple[int, ...],
@@ -117,12 +135,10 @@ def build(
     """
     clock = _Clock(traced.timings)
     names = [traced.arguments[place].buffer for place in wrt]
-    program = prepare(traced.program)
-    if wrt:
-        program = gradient(program, names)
-    clock.lap("adjoint")
-    for step in STRICT_PASSES if strict else PASSES:
-        program = step(program)
+    program = traced.program
+    for stage, program in stages(traced, wrt, strict):  # noqa: B007 - the last one is wanted
+        if stage == MIRRORED:
+            clock.lap("adjoint")
     clock.lap("optimise")
     outputs = [f"grad_{name}" for name in names]
     aux = [name for name, buffer in program.buffers.items() if name.startswith("aux")]
@@ -158,7 +174,7 @@ def build(
     clock.lap("compile")
     path = call.py_func.__code__.co_filename
     kinds_of_aux = tuple((to.shape, to.dtype) for to in results[len(outputs) :])
-    return Kernel(program, text, path, call, wrt, kinds_of_aux)
+    return Kernel(program, text, path, call, wrt, kinds_of_aux, strict)
 
 
 def _type(shape: tuple[int, ...], dtype: str) -> Any:
@@ -202,6 +218,7 @@ class Lowered:
     def __init__(self, bound: Bound, traced: TracedCall, made: Kernel) -> None:
         self._traced = traced
         self._bound = bound
+        self._made = made
         self.tape: Tape = traced.tape
         self.program = traced.program
         self.gradient_program = made.program
@@ -214,6 +231,23 @@ class Lowered:
     def graph(self) -> Graph:
         """The DAG: one node for each instruction of the tape."""
         return Graph(self.tape)
+
+    def explain(self) -> str:
+        """Say what the optimiser fused, contracted and sent to BLAS, and what stopped the rest.
+
+        Examples
+        --------
+        >>> import jitgrad, numpy as np
+        >>> x = np.ones(1000)
+        >>> print(jitgrad.compile(lambda x: np.mean(np.tanh(x) ** 2)).lower(x).explain())
+        loops:
+          9 outermost loops became 1
+          1: 1000: <doctest jitgrad.build.Lowered.explain[2]>:1
+        arrays:
+          5 of 5 arrays became locals
+        """
+        steps = list(stages(self._traced, self._made.wrt, self._made.strict))
+        return explain(steps)
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -29,12 +29,12 @@ from jitgrad.program import (
 
 
 def contract(program: Program) -> Program:
-    """Shrink temporaries, hand on carried values, keep sums in locals."""
+    """Shrink temporaries, hand on carried values."""
     while True:
         before = program
         program = hand_on(drop_axes(program))
         if program == before:
-            return merge_fills(promote(keep_latest(merge_fills(program))))
+            return merge_fills(keep_latest(merge_fills(program)))
 
 
 class _Uses(NamedTuple):
@@ -251,14 +251,11 @@ def _kept_latest(program: Program, use: _Uses, loop: Loop) -> Program:
     ]
     positions = {found.ref.index[0] for found in inside}
     writes = [node for node in loop.body if isinstance(node, Assign) and node.target.buffer == name]
-    walks = all(position.terms == ((loop.index, 1),) for position in positions)
-    if (
-        len(writes) != 1
-        or len(positions) != 2
-        or not walks
-        or not loop.extent.constant
-        or loop.extent.terms
-    ):
+    walks = all(position.coefficient(loop.index) == 1 for position in positions)
+    runs = loop.extent.constant > 0 and not loop.extent.terms
+    if loop.limit is not None:
+        runs = not loop.backward  # a strip is never empty, but where the last one ends is not known
+    if len(writes) != 1 or len(positions) != 2 or not walks or not runs:
         return program
     if sum(found.kind != "read" for found in inside) != 1:
         return program
@@ -287,7 +284,7 @@ def _kept_latest(program: Program, use: _Uses, loop: Loop) -> Program:
         if node is writes[0]:
             body.append(Assign(writes[0].target, "copy", (latest,), node.site))
     body.append(Assign(before, "copy", (latest,)))
-    start = Ref(name, (Affine(old.constant + first),))
+    start = Ref(name, (old.substitute({loop.index: Affine(first)}),))
 
     def visit(block: Block) -> Block:
         nodes: list[Node] = []
@@ -366,7 +363,7 @@ def _reads_its_own(node: Accumulate) -> bool:
 
 def promote(program: Program) -> Program:
     """Keep a sum into one element of an array in a local while its loop runs."""
-    return _Promotion(program).program()
+    return merge_fills(_Promotion(program).program())
 
 
 class _Promotion:

@@ -93,21 +93,30 @@ class Meeting(NamedTuple):
             )
             return whole if first_a <= last_b and first_b <= last_a else None
         low, high = whole
+        extents = [{loop.index: loop.extent for loop in use.loops} for use in (a, b)]
         for p, q in zip(a.ref.index, b.ref.index, strict=True):
-            found = self._axis(p, q, index_a, index_b, over_a, over_b)
+            if p.gathers() or q.gathers():
+                continue
+            rest = self._rest(p, q, index_a, index_b, extents[0], extents[1])
+            found = self._axis(p, q, index_a, index_b, over_a, over_b, rest)
             if found is None:
                 return None
             low, high = max(low, found[0]), min(high, found[1])
         return (low, high) if low <= high else None
 
     def _axis(
-        self, p: Affine, q: Affine, index_a: str, index_b: str, over_a: Ranges, over_b: Ranges
+        self,
+        p: Affine,
+        q: Affine,
+        index_a: str,
+        index_b: str,
+        over_a: Ranges,
+        over_b: Ranges,
+        rest: tuple[int, int],
     ) -> tuple[int, int] | None:
         """Solve one dimension: p at iteration a equals q at iteration b."""
-        if p.gathers() or q.gathers():
-            return (-_FAR, _FAR)
         c, d = p.coefficient(index_a), q.coefficient(index_b)
-        low, high = self._rest(p, q, index_a, index_b, over_a, over_b)
+        low, high = rest
         if c == d and c != 0:
             # c * (a - b) + rest = 0
             first, last = (-high, -low) if c > 0 else (low, high)
@@ -119,24 +128,47 @@ class Meeting(NamedTuple):
         return (-_FAR, _FAR) if low <= 0 <= high else None
 
     def _rest(
-        self, p: Affine, q: Affine, index_a: str, index_b: str, over_a: Ranges, over_b: Ranges
+        self,
+        p: Affine,
+        q: Affine,
+        index_a: str,
+        index_b: str,
+        extents_a: Mapping[str, Affine],
+        extents_b: Mapping[str, Affine],
     ) -> tuple[int, int]:
-        """Return the interval of p - q without the two indices; shared outer indices cancel."""
-        low = high = p.constant - q.constant
-        shared = {atom: c for atom, c in p.terms if atom in self.outer}
-        for atom, c in q.terms:
+        """Return the interval of p - q without the two indices.
+
+        Shared outer indices cancel, those in the extents of inner loops too: for j below i the
+        positions i and j differ.
+        """
+        low = high = Affine(p.constant - q.constant)
+        parts = [(atom, c, index_a, extents_a) for atom, c in p.terms]
+        parts += [(atom, -c, index_b, extents_b) for atom, c in q.terms]
+        for atom, c, moving, extents in parts:
             if atom in self.outer:
-                shared[atom] = shared.get(atom, 0) - c
-        parts = [(c, self.outer[atom]) for atom, c in shared.items() if c]
-        parts += [
-            (c, over_a[atom]) for atom, c in p.terms if atom not in self.outer and atom != index_a
-        ]
-        parts += [
-            (-c, over_b[atom]) for atom, c in q.terms if atom not in self.outer and atom != index_b
-        ]
-        for c, (first, last) in parts:
-            low, high = low + min(c * first, c * last), high + max(c * first, c * last)
-        return low, high
+                low, high = low.plus(Affine.index(atom), c), high.plus(Affine.index(atom), c)
+            elif atom != moving:
+                last = self._last(extents[atom], extents)
+                low, high = (
+                    low.plus(last, min(c, 0)) if c < 0 else low,
+                    high.plus(last, c) if c > 0 else high,
+                )
+        return bounds(low, self.outer)[0], bounds(high, self.outer)[1]
+
+    def _last(self, extent: Affine, extents: Mapping[str, Affine]) -> Affine:
+        """Return the largest value of an index in terms of the outer ones."""
+        if extent.indices() <= set(self.outer):
+            last = extent.plus(-1)
+            return last if bounds(last, self.outer)[0] >= 0 else Affine(self._most(extent, extents))
+        return Affine(self._most(extent, extents))
+
+    def _most(self, extent: Affine, extents: Mapping[str, Affine]) -> int:
+        most = extent.constant
+        for atom, c in extent.terms:
+            within = self.outer.get(atom)
+            first, last = (0, self._most(extents[atom], extents)) if within is None else within
+            most += max(c * first, c * last)
+        return max(most - 1, 0)
 
     def _flat(self, ref: Ref, ranges: Ranges) -> tuple[int, int]:
         """Return between which elements of the owning storage a reference lies."""

@@ -24,7 +24,6 @@ WEAK = {"float": 1.0, "int": 1}
 _PYTHON = {float: "float", int: "int", bool: "b1"}
 _OPERATORS = frozenset({"add", "sub", "mul", "div", "pow", "mod", "neg", "abs"})
 _ALIKE = frozenset({"copy", "detach", "attach", "relu"})  # results are of the operand's kind
-_OF_TRUTHS = {"add": "logical_or", "mul": "logical_and"}
 _WHOLE = frozenset({"maximum", "minimum", "where", "sign", "floor", "ceil", "square"})
 
 
@@ -140,11 +139,6 @@ def stored_from(kind: str, kinds: tuple[str, ...]) -> tuple[str, tuple[int, ...]
     """Return what a copy of a kind is stored in, and the operands that are widened for it."""
     wide = stored(kind) == "f8"
     return stored(kind), tuple(n for n, other in enumerate(kinds) if wide and other == "f4")
-
-
-def meant(op: str, kind: str) -> str:
-    """Return the op that NumPy means by one on arrays whose result is of a kind."""
-    return _OF_TRUTHS.get(op, op) if kind == "b1" else op
 
 
 def _sample(kind: str) -> Any:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from jitgrad import vector_math
@@ -50,6 +50,7 @@ from jitgrad.expression import (
 from jitgrad.names import (
     Names,
     depth,
+    find_once,
     goes_along,
     load_once,
     name_indices,
@@ -68,14 +69,14 @@ from jitgrad.program import (
     Product,
     Program,
     Ref,
-    Statement,
     reads,
+    statements_of,
     storage,
-    walk,
 )
 
 COMFORT = 88  # an expression that makes a line longer is split
 NESTING = 5  # and so is one that is deeper
+LOOSE = "temporary", ""  # the kind and the label of a buffer that nobody named
 
 
 class Source(NamedTuple):
@@ -124,7 +125,7 @@ def emit(
     -------
     Source
     """
-    ops = {node.op for node in _statements(program.body) if not isinstance(node, Product)}
+    ops = {node.op for node in statements_of(program.body) if not isinstance(node, Product)}
     library = () if strict else vector_math.NAMES
     taken = {name, "where", *functions(ops, library)}
     if any(buffer.dtype == "f4" for buffer in program.buffers.values()):
@@ -159,9 +160,10 @@ class _Printer:
     def __init__(self, program: Program, taken: set[str], strict: bool) -> None:
         self.program, self.strict = program, strict
         self.buffers = dict(program.buffers)
-        for node in walk(program.body):
-            if isinstance(node, Accumulate) and not self.buffers[node.target.buffer].label:
-                self._label(node.target.buffer, "total")
+        for node in statements_of(program.body):
+            described = self.buffers[node.target.buffer]
+            if isinstance(node, Accumulate) and (described.kind, described.label) == LOOSE:
+                self.buffers[node.target.buffer] = described._replace(label="total")
         self.names = Names(self.buffers, taken)
         self.indices = self.names.indices(max(2, depth(program.body)))
         self.body = name_indices(program.body, self.indices)
@@ -174,11 +176,6 @@ class _Printer:
         self.lines: list[str] = []
         self.indent = "    "
         self.place: tuple[str, int] | None = None
-
-    def _label(self, buffer: str, label: str) -> None:
-        described = self.buffers[buffer]
-        if described.kind == "temporary":
-            self.buffers[buffer] = described._replace(label=label)
 
     def _melts(self, name: str, node: Assign) -> bool:
         """Whether a local may go into the expression that reads it: not if the user named it."""
@@ -259,7 +256,8 @@ class _Printer:
         ]
 
     def _block(self, block: Block, scope: _Scope | None) -> None:
-        for node in load_once(block, self.buffers, self.names.of):
+        found = find_once(block, self.buffers, self.names.of)
+        for node in load_once(found, self.buffers, self.names.of):
             if isinstance(node, Loop):
                 self._loop(node)
             elif isinstance(node, Product):
@@ -274,7 +272,7 @@ class _Printer:
             self._flush_readers(name)
         start = natural_start(loop) if loop.limit is None else Affine()
         body = shift(loop, start)
-        self._comment(next((node.site for node in _statements(body) if node.site >= 0), -1))
+        self._comment(next((node.site for node in statements_of(body) if node.site >= 0), -1))
         self._line(f"for {loop.index} in {self._range(loop, start)}:")
         outside = self.indent, self.operands.simd
         self.indent += "    "
@@ -289,23 +287,16 @@ class _Printer:
         if target.index[-2] != Affine.index(i):  # the transpose of the product
             left, right = right, left
             i, j = j, i
-        matrices = self._matrix(left, -2, i), self._matrix(right, -1, j), self._matrix(target)
+        names = self.names
+        matrices = names.matrix(left, -2, i), names.matrix(right, -1, j), names.matrix(target)
         self._comment(node.site)
         self._line(f"np.dot({', '.join(matrices)})")
-
-    def _matrix(self, ref: Ref, axis: int = 0, index: str = "") -> str:
-        """Name a matrix; transposed, unless ``index`` is what an axis is indexed by."""
-        name: ast.expr = ast.Name(self.names.of(ref.buffer))
-        outer = [self.names.position(place) for place in ref.index[:-2]]
-        if outer:
-            name = ast.Subscript(name, outer[0] if len(outer) == 1 else ast.Tuple(outer))
-        as_it_lies = not index or ref.index[axis] == Affine.index(index)
-        return ast.unparse(name) + ("" if as_it_lies else ".T")
 
     def _range(self, loop: Loop, start: Affine) -> str:
         if loop.limit is not None:
             limit = ast.unparse(self.names.position(loop.limit))
-            return f"range(min({loop.extent.constant}, {limit}))"
+            extent = f"min({loop.extent.constant}, {limit})"
+            return f"range({extent} - 1, -1, -1)" if loop.backward else f"range({extent})"
         low, high = start, loop.extent.plus(start)
         if low == Affine() and not loop.backward and (array := goes_along(loop, self.buffers)):
             return f"range({self.names.of(array[0])}.shape[{array[1]}])"
@@ -315,13 +306,16 @@ class _Printer:
         return f"range({', '.join(ast.unparse(self.names.position(end)) for end in ends)})"
 
     def _scope(self, index: str, body: Block) -> _Scope:
-        nodes = list(_statements(body))
+        nodes = list(statements_of(body))
         assigned = frozenset(node.target for node in nodes if isinstance(node, Assign))
         read = frozenset(self._root(ref) for node in nodes for ref in reads(node))
         return _Scope(index, assigned, read)
 
     def _statement(self, node: Assign | Accumulate, scope: _Scope | None) -> None:
         name = node.target.buffer
+        if isinstance(node, Assign) and self.buffers[name].dtype == "i8":
+            self._position(node)
+            return
         if isinstance(node, Assign) and name in self.inlined:
             value, _ = self._fit(node, lambda value: f"{name} = {ast.unparse(value.node)}")
             self._wait(node, value)
@@ -341,6 +335,15 @@ class _Printer:
             return None
         same = self.buffers[source.buffer].dtype == self.buffers[node.target.buffer].dtype
         return source if same else None
+
+    def _position(self, node: Assign) -> None:
+        """Print a local that `find_once` made."""
+        (source,) = node.operands
+        assert isinstance(source, Ref)
+        self._comment(node.site)
+        self._line(
+            f"{self.names.of(node.target.buffer)} = {ast.unparse(self.names.element(source))}"
+        )
 
     def _wait(self, node: Assign, value: Expression) -> None:
         """Keep an assignment until it is read, or until something that it reads is overwritten."""
@@ -399,7 +402,8 @@ class _Printer:
 
     def _is_sum(self, target: Ref, scope: _Scope) -> bool:
         """Whether a loop only ever adds to a target, so that no order of its terms is special."""
-        varies = scope.over in target.indices() or target in scope.assigned
+        gathers = any(place.gathers() for place in target.index)
+        varies = gathers or scope.over in target.indices() or target in scope.assigned
         return not (self.strict or varies or self._root(target) in scope.read)
 
     def _root(self, ref: Ref) -> str:
@@ -415,7 +419,3 @@ class _Printer:
 
     def _line(self, text: str) -> None:
         self.lines.append(self.indent + text)
-
-
-def _statements(block: Block) -> Iterator[Statement]:
-    return (node for node in walk(block) if not isinstance(node, Loop))

@@ -253,6 +253,41 @@ def _meet(meeting: Meeting, first: list[Use], second: list[Use]) -> bool:
     )
 
 
+def apart(program: Program, first: Node, second: Node) -> str:
+    """Say why two nodes of a Program do not become one loop; nothing where they could, or need not.
+
+    Examples
+    --------
+    >>> from jitgrad.program import Ref
+    >>> v, i, k = Buffer((9,), "temporary"), Affine.index("i"), Affine.index("k")
+    >>> mirrored = Ref("v", (Affine(8, (("k", -1),)),))
+    >>> write = Loop("i", Affine(9), (Assign(Ref("v", (i,)), "copy", (1.0,)),))
+    >>> read = Loop("k", Affine(9), (Assign(Ref("w", (k,)), "copy", (mirrored,)),))
+    >>> program = Program({"v": v, "w": v}, (write, read), 0.0)
+    >>> apart(program, write, read)
+    'each needs other iterations of the other'
+    """
+    uses = [touched(node, program.buffers) for node in (first, second)]
+    if not uses[0].keys() & uses[1].keys():
+        return ""
+    if not (isinstance(first, Loop) and isinstance(second, Loop)):
+        return "one of them is no loop"
+    if first.extent != second.extent:
+        return f"their extents are {first.extent.constant} and {second.extent.constant}"
+    fusion = _Fusion(program.buffers, strict=False)
+    one = _Group((0,), True, _direction(first, program.buffers, {}, False))
+    other = _Group((1,), True, _direction(second, program.buffers, {}, False))
+    directions = {one.backward, other.backward} - {None}
+    if len(directions) > 1:
+        return "one has to run forwards and the other backwards"
+    low, high = fusion._distances(one, other, uses, (first, second), {})
+    if low < 0 < high or (directions and low < 0 and True in directions):
+        return "each needs other iterations of the other"
+    if high > 0 and True not in directions:
+        return "the second needs what later iterations of the first make"
+    return ""
+
+
 # --- fills ---------------------------------------------------------------------------------------
 
 
@@ -302,7 +337,9 @@ def _sink(program: Program, node: Node, nodes: list[Node], at: int) -> list[Node
     moved = range(step, step + count)
     for n in users[: users.index(place)]:
         for use in touched(nodes[n], program.buffers)[target.buffer]:
-            if use.ref.index[0].terms or use.ref.index[0].constant in moved:
+            place_of_use = use.ref.index[0]
+            through_view = use.ref.buffer != target.buffer  # its positions are of another shape
+            if through_view or place_of_use.terms or place_of_use.constant in moved:
                 return None
     first = [
         substitute(child, {node.index: Affine(step, ((loop.index, 1),))}) for child in node.body

@@ -35,7 +35,8 @@ from jitgrad.program import (
 from jitgrad.resolve import Carried, Element, Fitted, Resolver
 from jitgrad.roll import CONST, NONE, Instances, Item, Repeat, Statement, instances, roll
 from jitgrad.split import Misfit, MisfitError, kinds_of, split
-from jitgrad.tape import REDUCTIONS, Input, Symbol, Tape
+from jitgrad.symbols import REDUCTIONS, Input, Symbol
+from jitgrad.tape import Tape
 from jitgrad.traced import CONSTANT, NOTHING, SHIFT, Shape, Traced, contiguous
 
 
@@ -206,9 +207,8 @@ class _Lowering:
             self.buffers[name] = Buffer(output.dims, "output", dtype, label=name)
         for name, table in self.resolver.tables.items():
             if name not in self.buffers:
-                whole = table.dtype.kind == "i"
-                dtype, label = ("i8", "positions") if whole else ("f8", "constants")
-                self.buffers[name] = Buffer(table.shape, "table", dtype, label=label)
+                label = "positions" if table.dtype.kind == "i" else "constants"
+                self.buffers[name] = Buffer(table.shape, "table", table.dtype.str[1:], label=label)
         for leaf in self.leaves:
             if leaf.symbol.op != "put" and leaf.owner is leaf:
                 label = self.tape.place(leaf.site)[2]

@@ -1,9 +1,9 @@
-"""Which values `where` alone reads: their cotangents are exactly zero where they are not chosen.
+"""Which values `where` and gathers alone read: their cotangents are zero where nothing chose them.
 
 ``np.where(x > 0, np.log(x), 0.0)`` has the derivative 0 for x <= 0, but the chain rule would
 multiply that 0 by log's infinite derivative. So what a partial makes of such a cotangent is taken
-as 0 where the cotangent is 0. A value that is read in another way too is left alone: its NaN is
-the user's.
+as 0 where the cotangent is 0. So it is with what `late` computes for elements that perhaps nothing
+gathers. A value that is read in another way too is left alone: its NaN is the user's.
 
 >>> keeps_zero("where", 1, ()), keeps_zero("log", 0, ()), keeps_zero("mul", 0, ("y",))
 (True, False, True)
@@ -19,9 +19,11 @@ from collections.abc import Iterable
 from jitgrad.ops import ARGUMENTS, OPS, parsed
 from jitgrad.program import Assign, Loop, Operand, Program, Ref, operands_of, storage, walk
 
+EACH = "_each"  # what the names of buffers end in that `late` makes
+
 
 def masked(program: Program, active: Iterable[str]) -> set[str]:
-    """Return the active temporaries that are read as a branch of `where`, or on the way there.
+    """Return the active temporaries that are read by choice, or on the way to such a read.
 
     Parameters
     ----------
@@ -48,7 +50,7 @@ def masked(program: Program, active: Iterable[str]) -> set[str]:
 
 
 def _readers(program: Program, active: set[str]) -> dict[str, list[tuple[bool, str]]]:
-    """For each buffer: whether a read is a branch of `where`, and what it helps to make."""
+    """For each buffer: whether a read chooses among its elements, and what it helps to make."""
 
     def root(ref: Ref) -> str:
         return storage(program.buffers, ref.buffer)[0]
@@ -62,7 +64,8 @@ def _readers(program: Program, active: set[str]) -> dict[str, list[tuple[bool, s
         branch = isinstance(node, Assign) and node.op == "where"
         for operand, partial in zip(operands, partials, strict=True):
             if isinstance(operand, Ref) and partial is not None:
-                found.setdefault(root(operand), []).append((branch, root(node.target)))
+                chosen = branch or operand.buffer.endswith(EACH)
+                found.setdefault(root(operand), []).append((chosen, root(node.target)))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The pipeline: what happens to a Program between the adjoint and the printer, in order.
+"""The pipeline: what happens to a Program before the adjoint, and between it and the printer.
 
 Each pass maps a Program to a Program that computes the same; the reference interpreter holds them
 to it. Up to `contract` every read sees the final value of an element.
@@ -10,19 +10,28 @@ import functools
 from collections.abc import Callable
 from typing import TypeAlias
 
-from jitgrad.contract import contract
+from jitgrad.columns import columns
+from jitgrad.contract import contract, promote
 from jitgrad.fuse import fuse, sink_fills
 from jitgrad.hoist import hoist
+from jitgrad.interchange import interchange
 from jitgrad.invariant import lift_invariants
+from jitgrad.late import gather_late
 from jitgrad.products import products
 from jitgrad.program import Program
+from jitgrad.regular import regular
 from jitgrad.rematerialise import rematerialise
-from jitgrad.simplify import plain, simplify
+from jitgrad.simplify import plain, prepare, simplify
 from jitgrad.strip import strip
 from jitgrad.sums import gather_sums
 from jitgrad.unroll import unroll
 
 Pass: TypeAlias = Callable[[Program], Program]
+
+FORWARD: tuple[Pass, ...] = (prepare, gather_late)
+"""Before the adjoint."""
+
+STRICT_FORWARD: tuple[Pass, ...] = (prepare,)
 
 PASSES: tuple[Pass, ...] = (
     plain,
@@ -32,6 +41,8 @@ PASSES: tuple[Pass, ...] = (
     products,
     simplify,
     fuse,
+    interchange,
+    fuse,
     rematerialise,
     simplify,
     fuse,
@@ -39,6 +50,9 @@ PASSES: tuple[Pass, ...] = (
     fuse,
     strip,
     contract,
+    regular,
+    columns,
+    promote,
     gather_sums,
     hoist,
 )
@@ -46,6 +60,8 @@ PASSES: tuple[Pass, ...] = (
 _in_order = functools.partial(fuse, strict=True)
 
 STRICT_PASSES: tuple[Pass, ...] = tuple(
-    _in_order if step is fuse else step for step in PASSES if step not in (products, gather_sums)
+    _in_order if step is fuse else step
+    for step in PASSES
+    if step not in (products, interchange, gather_sums)
 )
 """The same for ``strict=True``: sums are added up in the order in which they were written."""

@@ -11,7 +11,7 @@ them. A transposed operand is passed as it lies.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from jitgrad.define import Definitions, definitions, instance, written
@@ -88,7 +88,7 @@ def _product(
     read = (node.target, left, right, node.value)
     if len({program.buffers[x.buffer].dtype for x in read if isinstance(x, Ref)}) > 1:
         return None
-    if math.prod(extents.values()) < SMALLEST or min(extents.values()) < NARROWEST:
+    if _is_small(extents.values()):
         return None
     fill = _only_fill(program, node)
     after = _happens(program, (left, right), loops[-3], "write", "add")
@@ -109,6 +109,27 @@ def _product(
     )
     inside = loops[-1].index if starts else ""
     return _Found(node, loops[-3].index, after, product, fill, inside)
+
+
+def _is_small(extents: Collection[int]) -> bool:
+    return math.prod(extents) < SMALLEST or min(extents) < NARROWEST
+
+
+def too_small(
+    program: Program, known: Definitions, node: Accumulate, loops: tuple[Loop, ...]
+) -> str:
+    """Say why a sum of products over three loops stays in loops; nothing where it does not."""
+    factors = _factors(known, node)
+    extents = [loop.extent.constant for loop in loops[-3:]]
+    if factors is None or any(loop.extent.terms for loop in loops[-3:]):
+        return ""
+    used = [ref.indices() & {loop.index for loop in loops[-3:]} for ref in (node.target, *factors)]
+    if any(len(indices) != 2 for indices in used) or not _is_small(extents):
+        return ""
+    shown = " x ".join(map(str, extents))
+    return (
+        f"{shown}: a call is worth it from {SMALLEST} multiply-adds and extents of {NARROWEST} on"
+    )
 
 
 def _factors(known: Definitions, node: Accumulate) -> tuple[Ref, Ref] | None:

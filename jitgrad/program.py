@@ -244,6 +244,11 @@ def walk(block: Iterable[Node]) -> Iterator[Node]:
             yield from walk(node.body)
 
 
+def statements_of(block: Iterable[Node]) -> Iterator[Statement]:
+    """Yield each statement of a block, those in loops included."""
+    return (node for node in walk(block) if not isinstance(node, Loop))
+
+
 def operands_of(node: Statement) -> tuple[Operand, ...]:
     """Return what a statement reads as numbers, the accumulated element excepted."""
     if isinstance(node, Assign):

@@ -115,9 +115,9 @@ def dot(a: Array, b: Array) -> Any:
 
 
 def inner(a: Array, b: Array) -> Any:
-    """np.inner: products summed over the last axes."""
-    b = as_value(b)
-    return dot(a, b.T if b.ndim == 2 else b)
+    """np.inner: products summed over the last axes; with a scalar the product."""
+    a, b = as_value(a), as_value(b)
+    return dot(a, b.T if a.ndim and b.ndim == 2 else b)
 
 
 def outer(a: Array, b: Array) -> Any:

@@ -118,7 +118,9 @@ PRIMITIVES: dict[str, Primitive] = {
         lambda operands, name, axes: getattr(np, name)(operands[0], axis=axes, keepdims=True),
         lambda _, g, operands, name, axes: np.zeros(np.shape(operands[0])),
     ),
-    "getitem": Primitive(lambda operands, index: np.copy(operands[0][index]), _pull_getitem),
+    "getitem": Primitive(
+        lambda operands, index: np.copy(np.asarray(operands[0])[index]), _pull_getitem
+    ),
     "reshape": Primitive(
         lambda operands, shape: np.reshape(operands[0], shape),
         lambda _, g, operands, shape: np.reshape(g, np.shape(operands[0])),

@@ -39,12 +39,8 @@ class _Run(NamedTuple):
 
 
 def _adds(node: Accumulate) -> bool:
-    """Whether an addition may wait: it does not read its own target, nor a table for its place."""
-    return (
-        node.op == "add"
-        and node.value != node.target
-        and not any(p.gathers() for p in node.target.index)
-    )
+    """Whether an addition may wait: it does not read its own target."""
+    return node.op == "add" and node.value != node.target
 
 
 class _Open:

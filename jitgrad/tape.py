@@ -21,7 +21,7 @@ import sys
 from array import array
 from collections.abc import Sequence
 from types import CodeType, FrameType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -36,12 +36,13 @@ from jitgrad.errors import (
 )
 from jitgrad.gather import gather, is_array
 from jitgrad.graph import active
-from jitgrad.ops import OPS
 from jitgrad.sites import points, user_frame
+from jitgrad.symbols import REDUCTIONS, SCALAR_SYMBOLS, Input, Symbol
 from jitgrad.traced import (
     CONSTANT,
     LOW,
     NOTHING,
+    OF_TRUTHS,
     SCALAR,
     SHIFT,
     Shape,
@@ -49,9 +50,11 @@ from jitgrad.traced import (
     contiguous,
     insert_axis,
     is_contiguous,
+    is_truth,
     make,
     normal_axes,
     normal_order,
+    of_truths,
     spread,
     view,
 )
@@ -59,40 +62,6 @@ from jitgrad.value import Value
 
 Array = np.ndarray[Any, Any]
 CODE_SPAN = 1 << 20  # program points of one code object
-
-
-class Symbol(NamedTuple):
-    """What an instruction does: the op, its result's shape, and how each operand is laid over it.
-
-    ``strides`` holds for each operand the stride of each dimension of the loop nest, which has
-    the extents ``shape``; ``axes`` are the dimensions that a reduction takes together. ``dtype``
-    is what it computes in, and ``singles`` are the operands that are float32 where that is float64.
-    """
-
-    op: str
-    shape: Shape = ()
-    strides: tuple[Shape, ...] = ()
-    axes: tuple[int, ...] = ()
-    dtype: str = "f8"
-    singles: tuple[int, ...] = ()
-
-
-REDUCTIONS = {"sum": ("add", 0.0), "amax": ("maximum", -math.inf), "amin": ("minimum", math.inf)}
-"""The op that each reduction does over and over, and what it starts from."""
-
-
-class Input(NamedTuple):
-    """Something that the kernel reads: an argument, captured data, packed Values, or a table."""
-
-    name: str
-    shape: Shape
-    dtype: str = "f8"
-    data: Array | None = None
-
-
-_SCALAR_SYMBOLS = tuple(
-    Symbol(row.name, (), ((),) * row.arity, dtype=dtype) for dtype in SCALAR for row in OPS.values()
-)
 
 
 class Tape:
@@ -109,7 +78,7 @@ class Tape:
         self.symbols = array("q")
         self.columns = (array("q"), array("q"), array("q"))
         self.sites = array("q")
-        self.table: list[Symbol] = list(_SCALAR_SYMBOLS)
+        self.table: list[Symbol] = list(SCALAR_SYMBOLS)
         self.constants: list[float] = []
         self.inputs: list[Input] = [Input("captured", (0,))]
         self.captured: list[Value] = []
@@ -230,6 +199,8 @@ class Tape:
 
     def elementwise(self, name: str, operands: Sequence[Any]) -> Traced:
         """Record one op of the table over broadcast operands."""
+        if name in OF_TRUTHS and all(map(is_truth, operands)):
+            name = of_truths(name)
         values = [x if type(x) is Traced and x.tape is self else self.lift(x) for x in operands]
         kind, dtype, singles = elements.typed(name, tuple([value.kind for value in values]))
         if not any(value.dims for value in values):
@@ -246,8 +217,13 @@ class Tape:
             raise ShapeError(
                 f"{user_location()}: {name} of arrays of shapes {shapes}, which do not broadcast"
             ) from None
-        strides = tuple(spread(value, shape) for value in values)
-        symbol = Symbol(elements.meant(name, kind), shape, strides, (), dtype, singles)
+        # A constant has no storage. It is written as if it had this shape, so that `0 + x`, where a
+        # sum starts, is the same instruction as the additions that follow.
+        strides = tuple(
+            contiguous(shape) if value.code <= CONSTANT else spread(value, shape)
+            for value in values
+        )
+        symbol = Symbol(name, shape, strides, (), dtype, singles)
         return self._array(symbol, shape, [v.code for v in values], kind)
 
     def sum(self, x: Any, axis: Any = None, keepdims: bool = False) -> Traced:
@@ -263,7 +239,8 @@ class Tape:
 
         It has no derivative: see `arrays.extreme`.
         """
-        return self._reduced(name, self.lift(x), axes, True)
+        x = self.lift(x)
+        return self._reduced(name, x, normal_axes(axes, len(x.dims)), True)
 
     def _reduced(self, name: str, x: Traced, axes: tuple[int, ...], keepdims: bool) -> Traced:
         kept = tuple(n for d, n in enumerate(x.dims) if d not in axes)
@@ -279,6 +256,7 @@ class Tape:
         a, b = self.lift(a), self.lift(b)
         if not a.dims or not b.dims or a.dims[-1] != b.dims[-2 if len(b.dims) > 1 else 0]:
             raise ShapeError(f"{user_location()}: matmul of arrays of shapes {a.dims} and {b.dims}")
+        truths = is_truth(a) and is_truth(b)
         left = a if len(a.dims) == 1 else insert_axis(a, len(a.dims) - 1)
         if len(b.dims) == 1:
             right, left = b, a
@@ -286,7 +264,8 @@ class Tape:
             right = self.transpose(b, (*range(len(b.dims) - 2), len(b.dims) - 1, len(b.dims) - 2))
             if len(a.dims) > 1:  # its rows are an axis of their own beside the stacks
                 right = insert_axis(right, len(b.dims) - 2)
-        return self.sum(self.elementwise("mul", (left, right)), -1)
+        total = self.sum(self.elementwise("mul", (left, right)), -1)
+        return self.elementwise("gt", (total, 0.0)) if truths else total
 
     def assemble(self, parts: Sequence[tuple[Any, Any]], shape: Shape) -> Traced:
         """Record an array that is put together from parts, each with the index where it goes."""

@@ -22,7 +22,14 @@ from typing import Any, NoReturn
 import numpy as np
 
 from jitgrad.elements import FLOATS, element_type, strong, typed
-from jitgrad.errors import PositionError, ShapeError, TraceError, UnsupportedError, user_location
+from jitgrad.errors import (
+    ArgumentError,
+    PositionError,
+    ShapeError,
+    TraceError,
+    UnsupportedError,
+    user_location,
+)
 from jitgrad.ops import OPS
 from jitgrad.value import Value
 
@@ -227,6 +234,7 @@ def view(x: Traced, items: tuple[Any, ...]) -> Traced:
             start, stop, step = item.indices(extent)
             dims.append(len(range(start, stop, step)))
             strides.append(stride * step)
+            start = start if dims[-1] else 0  # nothing may start outside: -1 for x[::-1] of none
         else:
             start = _whole(item)
             if not -extent <= start < extent:
@@ -246,6 +254,33 @@ def _whole(item: Any) -> int:
         f"{user_location()}: an index of type {type(item).__name__}; expected ints, slices, "
         "None, ... or integer arrays"
     )
+
+
+OF_TRUTHS = {
+    "add": "logical_or",
+    "maximum": "logical_or",
+    "mul": "logical_and",
+    "minimum": "logical_and",
+    "sub": "",
+    "neg": "",
+}
+
+
+def is_truth(operand: Any) -> bool:
+    """Whether an operand, traced or not, is a truth value or an array of them."""
+    if type(operand) is Traced:
+        return operand.kind == "b1"
+    return isinstance(operand, bool | np.bool_) or getattr(operand, "dtype", None) == np.bool_
+
+
+def of_truths(name: str) -> str:
+    """Return what NumPy's arithmetic is on truth values alone: ``a + b`` is ``a | b``."""
+    if not OF_TRUTHS[name]:
+        raise ArgumentError(
+            f"{user_location()}: {name} of truth values, which NumPy refuses; write a != b, ~a, or "
+            "a.astype(float) to count with them"
+        )
+    return OF_TRUTHS[name]
 
 
 def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:

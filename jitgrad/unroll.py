@@ -39,7 +39,7 @@ def unroll(program: Program) -> Program:
     """Write out the short loops over short axes of temporaries and split those axes."""
     while chosen := {axis.name: axis for axis in _axes(program)}:
         loops = frozenset().union(*(axis.loops for axis in chosen.values()))
-        body = _written_out(program.body, loops, program.buffers, {})
+        body = written_out(program.body, loops, program.buffers, {})
         program = program._replace(body=body)
         for found in chosen.values():
             program = _split(program, found.name, found.axis)
@@ -91,7 +91,7 @@ def _short_loops(everywhere: list[Use], axis: int, sizes: dict[str, int]) -> fro
     return frozenset(names)
 
 
-def _written_out(
+def written_out(
     block: Block, loops: frozenset[str], buffers: dict[str, Buffer], outer: Ranges
 ) -> Block:
     """Write loops out, the iterations of a mirrored loop in order where that is the same."""
@@ -100,7 +100,7 @@ def _written_out(
         if not isinstance(node, Loop):
             nodes.append(node)
             continue
-        body = _written_out(node.body, loops, buffers, ranges_of((node,), outer))
+        body = written_out(node.body, loops, buffers, ranges_of((node,), outer))
         if node.index not in loops:
             nodes.append(node._replace(body=body))
             continue

@@ -291,7 +291,9 @@ class Value(Node):
     def sum(self, axis: Any = None, keepdims: bool = False) -> Value:
         """Add up the elements, over all axes or over some."""
         axes = full_axes(axis, self.ndim)
-        return structural("sum", (self,), axes, bool(keepdims)) if axes else self
+        if not axes:
+            return self.astype(float) if _is_truth(self) else self
+        return structural("sum", (self,), axes, bool(keepdims))  # type: ignore[no-any-return]
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Value:
         """Average the elements, over all axes or over some."""

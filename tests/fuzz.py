@@ -1,17 +1,13 @@
-"""Random functions through every stage: ``python -m tests.fuzz 5000 --seed 0``.
+"""Random functions through every stage; `fuzz_command` runs it on many.
 
 For each function the value and the gradient of eager Values, of the reference interpreter after
 the adjoint and after every pass, and of the generated source in CPython have to agree; the eager
 gradient has to agree with central differences. A failure is made smaller and printed as a script.
 """
 
-import argparse
 import ast
-import collections
 import functools
 import itertools
-import sys
-import time
 import traceback
 from typing import NamedTuple
 
@@ -23,7 +19,6 @@ from jitgrad.contract import contract
 from jitgrad.interpreter import run, verify
 from jitgrad.pipeline import PASSES, STRICT_PASSES
 from jitgrad.simplify import prepare
-from tests.random_functions import random_function
 
 LARGE = 1e6  # a loop let it grow: nothing to compare with
 STEP = 1e-6
@@ -156,15 +151,16 @@ def moved(arguments, number, at, step):
 class Pipeline:
     """One traced function through all stages."""
 
-    def __init__(self, case, strict):
+    def __init__(self, function, case, strict):
         self.strict = strict
-        function = compiled.compile(defined(case.source), argnums=case.argnums, strict=strict)
+        function = compiled.compile(function, argnums=case.argnums, strict=strict)
         bound, self.traced = function._trace(tuple(fresh(case.arguments)), {})
         self.given = call.inputs(bound, self.traced)
         self.names = [argument.buffer for argument in self.traced.arguments]
         wrt = call.chosen_inputs(bound, self.traced)
         self.wrt = [self.names[place] for place in wrt]
         self.outputs = [f"grad_{name}" for name in self.wrt]
+        self.reached = []  # the program before each pass
 
     def interpreted(self, program, outputs):
         outcome = run(program, dict(zip(self.names, self.given, strict=True)))
@@ -172,34 +168,47 @@ class Pipeline:
 
     def stages(self):
         """Yield the name and the result of each stage."""
-        program = verify(self.traced.program)
-        yield "lower", self.interpreted(program, [])
-        program = verify(gradient(verify(prepare(program)), self.wrt))
+        yield "lower", self.interpreted(verify(self.traced.program), [])
+        program = self.differentiated()
         yield "adjoint", self.interpreted(program, self.outputs)
         contracted = False
-        for number, step in enumerate(STRICT_PASSES if self.strict else PASSES):
+        for number, step in enumerate(self.passes()):
+            self.reached.append(program)
             before, program = program, step(program)
             contracted = contracted or step is contract
             if program != before:
                 program = program if contracted else verify(program)
-                name = getattr(step, "func", step).__name__
-                yield f"{number} {name}", self.interpreted(program, self.outputs)
+                yield f"{number} {called(step)}", self.interpreted(program, self.outputs)
         yield "source in CPython", self.printed(program)
+
+    def differentiated(self):
+        """The program of the value and the gradient, before all passes."""
+        return verify(gradient(verify(prepare(self.traced.program)), self.wrt))
+
+    def passes(self):
+        """The passes in order."""
+        return STRICT_PASSES if self.strict else PASSES
 
     def printed(self, program):
         """Run the generated text; what it leaves unwritten is NaN."""
         arguments = [*self.names, *self.outputs]
         made = emit.emit(program, name="kernel_name", arguments=arguments, strict=self.strict)
         name = f"fuzzed_{cache.digest(made.text)}"
-        return self.called(cpu.interpret(made.text.replace("kernel_name", name), name), program)
+        return self.executed(cpu.interpret(made.text.replace("kernel_name", name), name), program)
 
-    def called(self, kernel, program):
-        kernel.__globals__["np"] = Poisoned()
+    def executed(self, kernel, program):
+        kernel.__globals__.update(np=Poisoned(), float=np.float64)
+        given = [np.float64(a) if isinstance(a, float) else a for a in fresh(self.given)]
         outputs = [program.buffers[name] for name in self.outputs]
         gradients = [np.full(output.shape, np.nan, output.dtype) for output in outputs]
-        with np.errstate(all="ignore"):
-            value = kernel(*fresh(self.given), *gradients)
+        with np.errstate(all="ignore"):  # NumPy's floats divide by zero, as Numba's do
+            value = kernel(*given, *gradients)
         return Result(float(value), gradients)
+
+
+def called(step):
+    """The name of a pass."""
+    return getattr(step, "func", step).__name__
 
 
 class Poisoned:
@@ -258,7 +267,7 @@ def check(case):
 def through(case, expected, strict, bits=None):
     """Compare every stage of the pipeline."""
     mode = "strict " if strict else ""
-    pipeline = attempt(f"{mode}trace", Pipeline, case, strict)
+    pipeline = attempt(f"{mode}trace", Pipeline, defined(case.source), case, strict)
     stages = pipeline.stages()
     stage = "lower"
     while True:
@@ -316,7 +325,7 @@ def usable(case):
 # --- making failures smaller ---------------------------------------------------------------------
 
 
-def minimised(case, stage):
+def minimised(case, stage, check=check):
     """Drop statements and parts of expressions as long as the same stage fails."""
     left = ATTEMPTS
     changed = True
@@ -326,13 +335,13 @@ def minimised(case, stage):
             left -= 1
             if left < 0:
                 return case
-            if fails(case._replace(source=smaller), stage):
+            if fails(case._replace(source=smaller), stage, check):
                 case, changed = case._replace(source=smaller), True
                 break
     return case
 
 
-def fails(case, stage):
+def fails(case, stage, check):
     try:
         check(case)
     except Mismatch as failure:
@@ -390,49 +399,3 @@ def parts(value):
     if isinstance(value, ast.IfExp):
         return [value.body, value.orelse]
     return []
-
-
-# --- the command ---------------------------------------------------------------------------------
-
-
-def report(case, failure):
-    """Print a failure as a script."""
-    small = minimised(case, failure.stage)
-    try:
-        check(small)
-    except Mismatch as again:
-        failure = again
-    print(f"\n--- seed {case.seed}: {failure}\n{small.reproduction()}", flush=True)
-
-
-def fuzz(count, seed=0, minimise=True):
-    """Check many functions; return the failures by stage."""
-    found = collections.Counter()
-    for number in range(seed, seed + count):
-        case = random_function(number)
-        try:
-            found["checked" if check(case) else "not finite"] += 1
-        except Mismatch as failure:
-            found[failure.stage] += 1
-            if minimise and found[failure.stage] <= 2:
-                report(case, failure)
-            else:
-                print(f"--- seed {number}: {failure.stage}", flush=True)
-    return found
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("count", type=int, nargs="?", default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    start = time.perf_counter()
-    found = fuzz(given.count, given.seed)
-    for stage, times in found.most_common():
-        print(f"{times:6d}  {stage}")
-    print(f"{time.perf_counter() - start:.0f} s")
-    sys.exit(bool(set(found) - {"checked", "not finite"}))
-
-
-if __name__ == "__main__":
-    main()

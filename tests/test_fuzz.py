@@ -1,4 +1,6 @@
-"""Random functions: every engine agrees, and a planted mistake is seen."""
+"""Random functions and array programs: every engine agrees, and a planted mistake is seen."""
+
+import itertools
 
 import numpy as np
 import pytest
@@ -6,22 +8,38 @@ import pytest
 from jitgrad import ops
 from jitgrad.adjoint import gradient
 from jitgrad.pipeline import PASSES
-from jitgrad.program import Loop
-from tests import fuzz
+from jitgrad.program import Assign, Loop
+from tests import fuzz, fuzz_arrays, quick
 from tests.fuzz import Mismatch, check, check_compiled, minimised, smaller_sources
+from tests.random_arrays import ArrayProgram, random_arrays
 from tests.random_functions import RandomFunction, random_function
 
 BLOCK, GROUP = 20, 5  # functions to a test; functions to a kernel
+FUNCTIONS, PROGRAMS = 200, 1000  # `make fuzz` checks more, and compiles more of them
 
 
-@pytest.mark.parametrize("first", range(0, 500, BLOCK))
+@pytest.mark.parametrize("first", range(0, PROGRAMS, BLOCK))
+def test_every_stage_of_array_programs_agrees(first):
+    for seed in range(first, first + BLOCK):
+        report = fuzz_arrays.check(random_arrays(seed), without=seed % 3 == 0)
+        assert report.outcome in ("checked", "not finite"), seed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 12, 3))
+def test_numba_agrees_on_array_programs(first):
+    for seed in range(first, first + 3):
+        assert fuzz_arrays.check(random_arrays(seed), without=0, numba=True).numba
+
+
+@pytest.mark.parametrize("first", range(0, FUNCTIONS, BLOCK))
 def test_every_stage_agrees(first):
     for seed in range(first, first + BLOCK):
         check(random_function(seed))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, 100, GROUP))
+@pytest.mark.parametrize("first", range(0, 20, GROUP))
 def test_numba_agrees(first):
     check_compiled([random_function(seed) for seed in range(first, first + GROUP)])
 
@@ -34,11 +52,11 @@ def test_a_function_is_made_from_its_seed():
 # --- the checker is checked ----------------------------------------------------------------------
 
 
-def failures(count=40):
+def failures(seeds=range(40), check=check, made=random_function):
     found = {}
-    for seed in range(count):
+    for seed in seeds:
         try:
-            check(random_function(seed))
+            check(made(seed))
         except Mismatch as failure:
             found[seed] = failure
     return found
@@ -58,6 +76,27 @@ def wrong_tanh(monkeypatch):
     yield
     monkeypatch.undo()
     forget()
+
+
+def failures_of_arrays(text, without=0, count=10):
+    """What fails of the first programs that hold a text."""
+    with_text = (seed for seed in range(400) if text in random_arrays(seed).source)
+    seeds = list(itertools.islice(with_text, count))
+    return failures(seeds, lambda case: fuzz_arrays.check(case, without), random_arrays)
+
+
+def test_a_wrong_rule_is_caught_in_array_programs(wrong_tanh):
+    forget()
+    found = failures_of_arrays("tanh")
+    assert len(found) > 5
+    assert {failure.stage for failure in found.values()} <= {"central differences", "autograd"}
+
+
+def test_a_wrong_rule_is_caught_by_autograd(wrong_tanh, monkeypatch):
+    forget()
+    monkeypatch.setattr(fuzz_arrays, "with_differences", lambda *_: 0)
+    found = failures_of_arrays("tanh")
+    assert {failure.stage for failure in found.values()} == {"autograd"}
 
 
 def test_a_wrong_rule_is_caught_by_differences(wrong_tanh):
@@ -114,12 +153,70 @@ def test_a_wrong_pass_is_caught(monkeypatch, wrong):
     }
 
 
+def swapped(program):
+    """Subtract the wrong way round."""
+
+    def visit(node):
+        if isinstance(node, Loop):
+            return node._replace(body=tuple(map(visit, node.body)))
+        wrong = isinstance(node, Assign) and node.op == "sub"
+        return node._replace(operands=node.operands[::-1]) if wrong else node
+
+    return program._replace(body=tuple(map(visit, program.body)))
+
+
+@pytest.mark.parametrize("wrong", [forgetful, swapped])
+@pytest.mark.parametrize("place", [3, len(PASSES)])
+def test_a_wrong_pass_is_caught_in_array_programs(monkeypatch, wrong, place):
+    monkeypatch.setattr(fuzz, "PASSES", (*PASSES[:place], wrong, *PASSES[place:]))
+    monkeypatch.setattr(fuzz, "STRICT_PASSES", PASSES)
+    found = failures_of_arrays(" - ")
+    assert len(found) > 2
+    assert any(f"{place} {wrong.__name__}" in failure.stage for failure in found.values())
+
+
+def test_a_pass_that_is_wrong_without_another_is_caught(monkeypatch):
+    """A pass that takes another to have been before it."""
+
+    def first(program):
+        return program._replace(tables={**program.tables, "mark": np.zeros(1)})
+
+    def second(program):
+        return program if "mark" in program.tables else swapped(program)
+
+    monkeypatch.setattr(fuzz, "PASSES", (*PASSES, first, second))
+    found = failures_of_arrays(" - ", without=99, count=6)
+    assert {failure.stage for failure in found.values()} == {f"without {len(PASSES)} first"}
+
+
+def test_the_quick_interpreter_is_checked(monkeypatch):
+    monkeypatch.setitem(quick.INFIX, "sub", "+")
+    found = failures_of_arrays(" - ")
+    assert any("quick form" in failure.stage for failure in found.values())
+
+
+def test_numba_is_checked(monkeypatch):
+    """What the kernel gives is compared, and so are its gradients."""
+    source = "def f(x):\n    return np.sum(np.sin(x))\n"
+    case = ArrayProgram(0, source, ("made(0, 3)[::-1]",), (0,), False)
+    eager = fuzz_arrays.eagerly(case)
+    fuzz_arrays.with_numba(case, eager, 1e-8)
+    for wrong in (eager._replace(value=0.0), eager._replace(gradients=[np.zeros(3)])):
+        with pytest.raises(Mismatch, match="Numba, first call"):
+            fuzz_arrays.with_numba(case, wrong, 1e-8)
+
+
+def test_an_array_program_is_made_from_its_seed():
+    assert random_arrays(7) == random_arrays(7)
+    exec(random_arrays(7).reproduction(), {})
+
+
 def test_a_wrong_adjoint_is_caught(monkeypatch):
     def halved(program, wrt):
         return gradient(program, wrt[:-1]) if len(wrt) > 1 else gradient(program, wrt)
 
     monkeypatch.setattr(fuzz, "gradient", halved)
-    assert any("after lower" in failure.stage for failure in failures(20).values())
+    assert any("after lower" in failure.stage for failure in failures(range(20)).values())
 
 
 def test_a_failure_is_made_smaller(wrong_tanh):

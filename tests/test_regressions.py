@@ -4,8 +4,13 @@ import inspect
 import textwrap
 
 import numpy as np
+import pytest
 
+import jitgrad
+from jitgrad import Value, errors
+from tests import fuzz_arrays
 from tests.fuzz import check, stop
+from tests.random_arrays import ArrayProgram
 from tests.random_functions import RandomFunction
 
 
@@ -88,3 +93,105 @@ def test_a_sum_that_starts_from_what_its_own_loop_makes():
         return abs(total) - 0.98 * s
 
     assert agrees(f, np.array([1.309]), np.array([-0.335, -0.306, 1.313, 0.376, -0.806]))
+
+
+# --- array programs -------------------------------------------------------------------------------
+
+
+def array_agrees(f, *arguments, argnums=(0,), numba=False):
+    """Whether every stage agrees on a program; arguments are texts, as `random_arrays` writes them.
+
+    Every pass is left out once.
+    """
+    source = textwrap.dedent(inspect.getsource(f))
+    case = ArrayProgram(0, source, arguments, argnums, any("float32" in a for a in arguments))
+    report = fuzz_arrays.check(case, without=99, numba=numba)
+    return report.outcome == "checked" and report.differences
+
+
+def test_a_number_given_as_an_array_of_one():
+    """The printer reshaped what the kernel is given as a number."""
+
+    def f(x, y):
+        return np.sum(np.vstack([x, y[None]]) * np.tanh(x)) + np.sum(np.reshape(x, (1, 1)))
+
+    assert array_agrees(f, "0.7", "made(0)", argnums=(0, 1), numba=True)
+
+
+def test_inner_with_a_scalar_is_a_product():
+    """It multiplied by the transposed matrix."""
+
+    def f(x, y):
+        return np.sum(np.inner(x, y) * np.arange(6.0).reshape(2, 3))
+
+    assert array_agrees(f, "0.7", "made(0, 2, 3)", argnums=(0, 1))
+
+
+def test_a_new_axis_for_an_eager_scalar():
+    v = Value(2.0)
+    w = np.sum(v[None, ...] * np.array([1.0, 3.0]))
+    w.backward()
+    assert (w.data, v.grad) == (8.0, 4.0)
+
+
+def test_a_product_of_gathered_columns():
+    """The pass that looks for matrix products compared names with positions."""
+
+    def f(x, y, i):
+        return np.mean(np.matmul(x[:, i], y))
+
+    given = "made(0, 5, 5)", "made(1, 5, 5)", "whole(2, 0, 5, 5)"
+    assert array_agrees(f, *given, argnums=(0, 1))
+
+
+def test_single_elements_of_a_matrix_get_their_cotangents_before_the_loop():
+    """A fill was moved behind what had been added through a view of the same numbers."""
+
+    def f(x, a):
+        return np.sum(np.sin(np.multiply(x, a)[[1, 0], [1, 2]]))
+
+    assert array_agrees(f, "made(0, 2, 6)", "0.7", argnums=(0, 1))
+
+
+def test_nothing_read_backwards():
+    """The view of no rows began one row before the array."""
+
+    def f(x, y):
+        return np.sum(np.matmul(np.subtract(1.32, x)[::-1, :], np.diagonal(y)) ** 2) + np.sum(y)
+
+    assert array_agrees(f, "made(0, 0, 5)", "made(1, 5, 5)", argnums=(0, 1))
+
+
+def test_extremes_over_axes_in_any_order():
+    """A trace put the axes back in the order in which they were named."""
+
+    def f(x):
+        return np.sum(np.max(x, axis=(1, -3)) ** 2) + np.sum(np.amin(x, axis=(2, 0)) * x[0, :, 1])
+
+    assert array_agrees(f, "made(0, 3, 3, 3)")
+
+
+def test_arithmetic_of_truth_values_is_numpys():
+    """True + True is True in an array; a kernel counted."""
+
+    def f(x, m):
+        both = (m + (x > 0.0)) + m * m
+        inner = np.sum(m @ (x < 2.0)) + np.dot(m, m)
+        single = m[0] + m[1] + (x[0] > -5.0)
+        return np.sum(both * x) + (inner + single) * np.sum(x) + np.sum(np.maximum(m, m) + m)
+
+    assert array_agrees(f, "made(0, 6)", "(whole(3, 0, 3, 6) > 0)")
+
+
+@pytest.mark.parametrize("f", [lambda x, m: np.sum((m - m) * x), lambda x, m: np.sum(-m * x)])
+def test_what_numpy_refuses_for_truth_values(f):
+    given = np.ones(3), np.array([True, False, True])
+    with pytest.raises(TypeError):
+        f(*given)
+    with pytest.raises(errors.ArgumentError, match="of truth values, which NumPy refuses"):
+        jitgrad.compile(f)(*given)
+
+
+def test_the_reciprocal_of_integers_is_not_made_a_fraction():
+    with pytest.raises(errors.UnsupportedError, match=r"write 1\.0 / n"):
+        jitgrad.compile(lambda x, n: np.sum(np.reciprocal(n) * x))(np.ones(2), np.array([1, 2]))

@@ -17,8 +17,10 @@ def graph_energy_gradient(x, grad_x):
     for i in range(6):
         grad_x[i] = 0.0
     for i in range(7):
-        t1 = x[positions[i]] - x[positions2[i]]
+        positions_i = positions[i]
+        positions2_i = positions2[i]
+        t1 = x[positions_i] - x[positions2_i]
         energy = add_up(energy, t1 * t1)
-        grad_x[positions[i]] += 2.0 * t1
-        grad_x[positions2[i]] -= 2.0 * t1
+        grad_x[positions_i] += 2.0 * t1
+        grad_x[positions2_i] -= 2.0 * t1
     return energy

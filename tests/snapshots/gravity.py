@@ -121,8 +121,10 @@ def gravity_gradient(x, m, grad_x, grad_m):
         t17 = t16 * (2.0 * t6[i])
         t18 = t16 * (2.0 * t5[i])
         t19 = t16 * (2.0 * t4[i])
-        grad_m[positions2[i]] += t15 * m[positions[i]]
-        grad_m[positions[i]] += t15 * m[positions2[i]]
+        positions_i = positions[i]
+        positions2_i = positions2[i]
+        grad_m[positions2_i] += t15 * m[positions_i]
+        grad_m[positions_i] += t15 * m[positions2_i]
         # corpus.py:gravity+4
         grad_x_flat[positions3[i, 2]] += t17
         grad_x_flat[positions4[i, 2]] -= t17

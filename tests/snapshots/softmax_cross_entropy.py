@@ -100,10 +100,11 @@ def softmax_cross_entropy_gradient(W, X, grad_W):
         t18[2] = score_2 - t17
         t18[3] = score_3_2 - t17
         # corpus.py:softmax_cross_entropy+9
-        total5 = add_up(total5, -t18[positions[i - 2]])
+        positions_i__2 = positions[i - 2]
+        total5 = add_up(total5, -t18[positions_i__2])
         for j in range(4):
             total7[j] = 0.0
-        total7[positions[i - 2]] -= 0.16666666666666666
+        total7[positions_i__2] -= 0.16666666666666666
         # corpus.py:log_softmax+5
         total7_3 = total7[3]
         total7_2 = total7[2]
