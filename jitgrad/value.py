@@ -330,9 +330,7 @@ class Value(Node):
                 "gradient. Write .data.astype(...) for an array without one."
             )
         out: Value = elementwise("where", self, 1.0, 0.0) if _is_truth(self) else self
-        if out.element_type != np.dtype(dtype):
-            return structural("astype", (out,), np.dtype(dtype))  # type: ignore[no-any-return]
-        return out if out is not self else elementwise("copy", self)
+        return structural("astype", (out,), np.dtype(dtype))  # type: ignore[no-any-return]
 
     def conjugate(self) -> Value:
         """Return itself: Values are real. NumPy's variance of an object array asks for it."""
