@@ -166,8 +166,10 @@ class _Adjoint:
         environment: dict[str, Any] = dict(zip(ARGUMENTS, operands, strict=False))
         environment |= {"g": g, "out": node.target.substitute(back)}
 
+        dtype = self.source.buffers[node.target.buffer].dtype
+
         def apply(op: str, arguments: tuple[Any, ...]) -> Ref:
-            target = self._temporary(scope)
+            target = self._temporary(scope, dtype)
             nodes.append(Assign(target, op, arguments, node.site))
             return target
 
@@ -193,14 +195,14 @@ class _Adjoint:
     def _is_active(self, operand: Operand) -> bool:
         return isinstance(operand, Ref) and self._root(operand.buffer) in self.active
 
-    def _temporary(self, scope: _Scope) -> Ref:
+    def _temporary(self, scope: _Scope, dtype: str) -> Ref:
         """A buffer with one element for each iteration of the loops around."""
         while f"p{self.fresh}" in self.buffers:
             self.fresh += 1
         name = f"p{self.fresh}"
         ranges = scope.ranges()
         shape = tuple(ranges[loop.index][1] + 1 for loop in scope.loops)
-        self.buffers[name] = Buffer(shape, "temporary")
+        self.buffers[name] = Buffer(shape, "temporary", dtype)
         return Ref(name, tuple(self._back(loop.index) for loop in scope.loops))
 
     def _back(self, index: str) -> Affine:

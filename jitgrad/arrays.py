@@ -323,19 +323,24 @@ def append(arr: Array, values: Array, axis: int | None = None) -> Any:
 # --- plain arrays and numbers ---------------------------------------------------------------------
 
 
-def full_like(a: Array, fill_value: Any, *, dtype: Any = float) -> Any:
+def full_like(a: Array, fill_value: Any, *, dtype: Any = None) -> Any:
     """np.full_like: a plain array, of floats."""
-    return np.full(as_value(a).shape, fill_value, dtype)
+    a = as_value(a)
+    return np.full(a.shape, fill_value, dtype or _float_type(a))
 
 
-def zeros_like(a: Array, *, dtype: Any = float) -> Any:
+def zeros_like(a: Array, *, dtype: Any = None) -> Any:
     """np.zeros_like: a plain array, of floats."""
-    return np.zeros(as_value(a).shape, dtype)
+    return full_like(a, 0.0, dtype=dtype)
 
 
-def ones_like(a: Array, *, dtype: Any = float) -> Any:
+def ones_like(a: Array, *, dtype: Any = None) -> Any:
     """np.ones_like: a plain array, of floats."""
-    return np.ones(as_value(a).shape, dtype)
+    return full_like(a, 1.0, dtype=dtype)
+
+
+def _float_type(a: Value) -> np.dtype[Any]:
+    return a.element_type if a.element_type.kind == "f" else np.dtype(float)
 
 
 def size(a: Array, axis: int | None = None) -> int:

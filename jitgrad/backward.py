@@ -34,12 +34,12 @@ def seed(value: Node, gradient: Any) -> Any:
             ".sum() or .mean(), or give the cotangent: backward(gradient)."
         )
     if gradient is None:
-        return np.ones(shape) if shape else 1
+        return np.ones(shape, value.element_type) if shape else 1
     gradient = number_of(gradient)
     if np.shape(gradient) != shape:
         given = np.shape(gradient)
         raise ShapeError(f"{where}: a gradient of shape {given} for a Value of shape {shape}.")
-    return plain(np.array(gradient, dtype=float))
+    return plain(np.array(gradient, dtype=value.element_type if shape else float))
 
 
 def latest_first(root: Node) -> list[Node]:
@@ -119,9 +119,17 @@ def _push_arrays(node: Node, rule: Any, guarded: bool = False) -> None:
     values = [number_of(operand) for operand in node._operands]
     shape = np.shape(node._data)
     g = node._grad if np.shape(node._grad) == shape else np.broadcast_to(node._grad, shape)
+    g = _typed_like(g, node)
     for position, operand in enumerate(node._operands):
         if isinstance(operand, Node) and operand.requires_grad:
-            operand._grad = operand._grad + _pull(node, rule, position, g, values, guarded)
+            received = _pull(node, rule, position, g, values, guarded)
+            operand._grad = operand._grad + _typed_like(received, operand)
+
+
+def _typed_like(g: Any, node: Node) -> Any:
+    """Return a cotangent in the type of what it belongs to: float32 stays float32."""
+    single = isinstance(node._data, np.ndarray) and node._data.dtype.itemsize < 8
+    return g.astype(node._data.dtype, copy=False) if single and isinstance(g, np.ndarray) else g
 
 
 def _pull(node: Node, rule: Any, position: int, g: Any, values: list[Any], guarded: bool) -> Any:

@@ -69,7 +69,7 @@ class BoundCall:
             np.empty(argument.shape, program.buffers[f"grad_{argument.buffer}"].dtype)
             for argument in self._wrt
         ]
-        self._aux = [np.empty(shape) for shape in kernel.aux]
+        self._aux = [np.empty(*made) for made in kernel.aux]
         held = [(a, x) for x, a in zip(given, traced.arguments, strict=True) if a.source == "leaf"]
         arrays = [x for _, x in held]
         around = positions_of([a for a in traced.arguments if a.source != "leaf"], len(held))

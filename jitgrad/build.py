@@ -26,6 +26,7 @@ from jitgrad.tape import Tape
 from jitgrad.trace import TracedCall
 
 _PLACEHOLDER = "kernel_name"
+_TYPES = {"f8": numba.float64, "f4": numba.float32, "i8": numba.int64}
 
 
 class Kernel(NamedTuple):
@@ -43,8 +44,8 @@ class Kernel(NamedTuple):
         The Numba function: ``value = call(*inputs, *gradients, *aux)``.
     wrt : tuple of int
         Which of the kernel's inputs it differentiates with respect to, by place.
-    aux : tuple of tuple
-        The shapes of the auxiliary outputs.
+    aux : tuple of (shape, dtype)
+        The auxiliary outputs.
     strict : bool
         Whether the order of evaluation is kept.
     """
@@ -54,7 +55,7 @@ class Kernel(NamedTuple):
     path: str
     call: Any
     wrt: tuple[int, ...]
-    aux: tuple[tuple[int, ...], ...]
+    aux: tuple[tuple[tuple[int, ...], str], ...]
     strict: bool
 
 
@@ -155,9 +156,9 @@ def build(
         header=header,
     )
     types = [_type(argument.shape, argument.dtype) for argument in traced.arguments]
-    shapes = [program.buffers[name].shape for name in (*outputs, *aux)]
-    types += [numba.types.Array(numba.float64, len(shape), "C") for shape in shapes]
-    extents = [*(argument.shape for argument in traced.arguments), *shapes]
+    results = [program.buffers[name] for name in (*outputs, *aux)]
+    types += [numba.types.Array(_TYPES[to.dtype], len(to.shape), "C") for to in results]
+    extents = [*(given.shape for given in traced.arguments), *(to.shape for to in results)]
     family = families.setdefault((wrt, str(types)), Family())
     printed = Printed(made.text, _PLACEHOLDER, dict(zip(made.parameters, extents, strict=True)))
     clock.lap("emit")
@@ -172,13 +173,12 @@ def build(
         text, call = found
     clock.lap("compile")
     path = call.py_func.__code__.co_filename
-    shapes = [program.buffers[name].shape for name in aux]
-    return Kernel(program, text, path, call, wrt, tuple(shapes), strict)
+    kinds_of_aux = tuple((to.shape, to.dtype) for to in results[len(outputs) :])
+    return Kernel(program, text, path, call, wrt, kinds_of_aux, strict)
 
 
 def _type(shape: tuple[int, ...], dtype: str) -> Any:
-    scalar = numba.int64 if dtype == "i8" else numba.float64
-    return numba.types.Array(scalar, len(shape), "C") if shape else scalar
+    return numba.types.Array(_TYPES[dtype], len(shape), "C") if shape else _TYPES[dtype]
 
 
 class _Clock:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jitgrad.binding import Bound
+from jitgrad.elements import kind_of, stored
 from jitgrad.graph import Gradients, record
 from jitgrad.signature import Spec, checked, prepared, unflatten, unpacked
 from jitgrad.trace import Argument, TracedCall
@@ -26,7 +27,7 @@ def chosen_inputs(bound: Bound, traced: TracedCall) -> tuple[int, ...]:
     return tuple(
         place
         for place, argument in enumerate(traced.arguments)
-        if argument.source == "leaf" and argument.number in wanted and argument.dtype == "f8"
+        if argument.source == "leaf" and argument.number in wanted and argument.dtype != "i8"
     )
 
 
@@ -50,10 +51,10 @@ def _values(bound: Bound, traced: TracedCall, argument: Argument) -> Sequence[Va
 
 
 def still_fits(traced: TracedCall) -> bool:
-    """Whether the captured Values have the shapes that they had when the function was traced."""
-    kinds = (argument.shape for argument in traced.arguments if argument.source == "value")
-    arrays = zip(traced.captured_arrays, kinds, strict=True)
-    return all(value.shape == shape for value, shape in arrays) and not any(
+    """Whether the captured Values have the types that they had when the function was traced."""
+    kinds = [(a.shape, a.dtype) for a in traced.arguments if a.source == "value"]
+    found = [(value.shape, stored(kind_of(value.element_type))) for value in traced.captured_arrays]
+    return found == kinds and not any(
         type(value._data) is not float and np.ndim(value._data) for value in traced.captured
     )
 
@@ -71,7 +72,8 @@ def _input(bound: Bound, traced: TracedCall, argument: Argument) -> Any:
     if argument.source == "captured":
         return np.array([value._data for value in traced.captured], dtype=float)
     if argument.source == "value":
-        return prepared(traced.captured_arrays[number], Spec("values", argument.shape))
+        spec = Spec("values", argument.shape, of=argument.dtype)
+        return prepared(traced.captured_arrays[number], spec)
     if argument.source == "leaf":
         given = prepared(bound.leaves[number], bound.specs[number])
     else:

@@ -59,8 +59,9 @@ class _Carrying:
         return (*before, loop, *after)
 
     def _handed_on(self, loop: Loop, store: Assign, adds: Accumulate) -> tuple[Loop, Node, Node]:
-        label = self.buffers[store.target.buffer].label or store.target.buffer
-        old, new = (self._local(f"{label}_{word}") for word in ("carried", "next"))
+        buffer = self.buffers[store.target.buffer]
+        label = buffer.label or store.target.buffer
+        old, new = (self._local(f"{label}_{word}", buffer) for word in ("carried", "next"))
         body: list[Node] = []
         for node in loop.body:
             if node is store:
@@ -76,9 +77,9 @@ class _Carrying:
         load, final = Assign(old, "copy", (start,)), Assign(end, "copy", (old,))
         return loop._replace(body=tuple(body)), load, final
 
-    def _local(self, label: str) -> Ref:
+    def _local(self, label: str, of: Buffer) -> Ref:
         name = f"k{len(self.buffers)}"
-        self.buffers[name] = Buffer((), "temporary", label=label)
+        self.buffers[name] = Buffer((), "temporary", of.dtype, label=label)
         return Ref(name)
 
 

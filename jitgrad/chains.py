@@ -82,7 +82,8 @@ def _continued(
             source = made_at.get(int(leaf.codes[slot][0]) >> SHIFT)
             if source is None or source.loops != leaf.loops or not _is_dense(leaf, slot):
                 continue
-            if source.symbol.shape != leaf.symbol.shape:
+            a, b = source.symbol, leaf.symbol
+            if (a.shape, a.dtype) != (b.shape, b.dtype):
                 continue
             same = np.array_equal(leaf.codes[slot], source.positions << SHIFT)
             if same and (readers[source.positions] == 1).all():

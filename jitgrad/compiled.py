@@ -225,10 +225,10 @@ class CompiledFunction(Wrapper):
         Numba function
             ``value = kernel(*flat_arguments, *gradient_arrays)``: gradient arrays are given by the
             caller and overwritten (a 0-dimensional array for a scalar). It allocates no result,
-            holds no lock, and can be called in ``@njit`` code. It takes float64 and int64 arrays
-            that are C-contiguous and writable, and refuses others; an index array is not checked.
-            `Lowered.arguments` names what it takes, `Lowered.captured_arrays` has what is not an
-            argument of the loss.
+            holds no lock, and can be called in ``@njit`` code. It takes float64, float32 and
+            int64 arrays that are C-contiguous and writable, and refuses others; an index array is
+            not checked. `Lowered.arguments` names what it takes, `Lowered.captured_arrays` has what
+            is not an argument of the loss.
         """
         return self.lower(*args, **kwargs).kernel
 
@@ -330,12 +330,12 @@ class CompiledFunction(Wrapper):
         given = inputs(bound, traced)
         arguments = [traced.arguments[place] for place in wrt]
         if out is None:
-            gradients = [np.empty(argument.shape) for argument in arguments]
+            gradients = [np.empty(argument.shape, argument.dtype) for argument in arguments]
         else:
             single = isinstance(self._argnums, int)
             arrays = [x for x in given if isinstance(x, np.ndarray)]
             gradients = given_arrays(out, bound, arguments, single, arrays)
-        aux = [np.empty(shape) for shape in kernel.aux]
+        aux = [np.empty(*made) for made in kernel.aux]
         value = kernel.call(*given, *gradients, *aux)
         return value, gradients, auxiliary(traced, aux) if self._has_aux else None
 

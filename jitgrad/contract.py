@@ -265,11 +265,12 @@ def _kept_latest(program: Program, use: _Uses, loop: Loop) -> Program:
     first = loop.extent.constant - 1 if loop.backward else 0
     if positions != {new, old}:
         return program
-    label = program.buffers[name].label
+    old_one = program.buffers[name]
+    label, dtype = old_one.label, old_one.dtype
     latest, before = Ref(f"{name}_latest"), Ref(f"{name}_before")
     locals_ = {
-        latest.buffer: Buffer((), "temporary", label=label),
-        before.buffer: Buffer((), "temporary", label=f"{label}_before" if label else ""),
+        latest.buffer: Buffer((), "temporary", dtype, label=label),
+        before.buffer: Buffer((), "temporary", dtype, label=f"{label}_before" if label else ""),
     }
 
     def local(ref: Ref) -> Ref:
@@ -396,9 +397,10 @@ class _Promotion:
             if self._is_local(target) or not self._alone(target, loop, found, outer):
                 continue
             name = f"s{len(self.buffers)}"
-            label = self.buffers[target.buffer].label
+            kept = self.buffers[target.buffer]
             fixed = [str(p.constant) for p in target.index if not p.terms]
-            self.buffers[name] = Buffer((), "temporary", label="_".join([label or "total", *fixed]))
+            label = "_".join([kept.label or "total", *fixed])
+            self.buffers[name] = Buffer((), "temporary", kept.dtype, label=label)
             local = Ref(name)
             before.append(Assign(local, "copy", (target,)))
             after.append(Assign(target, "copy", (local,)))

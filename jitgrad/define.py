@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from jitgrad.depend import ranges_of
+from jitgrad.elements import fits, rounded
+from jitgrad.ops import OPS
 from jitgrad.program import (
     Accumulate,
     Affine,
@@ -104,6 +106,30 @@ def instance(definition: Definition, ref: Ref) -> tuple[str, tuple[Operand, ...]
         x.substitute(values) if isinstance(x, Ref) else x for x in definition.node.operands
     )
     return definition.node.op, operands
+
+
+def copied(program: Program, copy: Ref, source: Operand) -> Operand:
+    """Return what a copy of something holds; the copy itself where that was rounded."""
+    dtype = program.buffers[copy.buffer].dtype
+    if not isinstance(source, Ref):
+        return rounded(source, dtype)
+    return source if fits(program.buffers[source.buffer].dtype, dtype) else copy
+
+
+Made: TypeAlias = Callable[[Operand], "tuple[str, tuple[Operand, ...]] | None"]
+
+
+def makers(program: Program, known: Definitions, dtype: str) -> Made:
+    """Return a function that tells what made an operand, in ``dtype`` or as a truth value."""
+
+    def made(operand: Operand) -> tuple[str, tuple[Operand, ...]] | None:
+        if not isinstance(operand, Ref) or operand.buffer not in known:
+            return None
+        definition = known[operand.buffer]
+        same = program.buffers[operand.buffer].dtype == dtype
+        return instance(definition, operand) if same or OPS[definition.node.op].boolean else None
+
+    return made
 
 
 def map_operands(program: Program, change: Callable[[Operand], Operand]) -> Program:

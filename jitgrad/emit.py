@@ -24,27 +24,23 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
 from jitgrad import vector_math
 from jitgrad.expression import (
+    SINGLE,
     SUM,
-    TRUTHS,
     WIDTH,
     Expression,
     Pending,
     Uses,
-    build,
     call,
-    constant,
     docstring,
     functions,
     hands_on,
     helper,
     imports,
     is_helper,
-    nesting,
-    power,
     signature,
     summary,
     table,
@@ -62,7 +58,7 @@ from jitgrad.names import (
     shift,
     written,
 )
-from jitgrad.ops import OPS, library_call
+from jitgrad.operands import Operands
 from jitgrad.program import (
     Accumulate,
     Affine,
@@ -70,11 +66,9 @@ from jitgrad.program import (
     Block,
     Buffer,
     Loop,
-    Operand,
     Product,
     Program,
     Ref,
-    gathered,
     reads,
     statements_of,
     storage,
@@ -134,13 +128,16 @@ def emit(
     ops = {node.op for node in statements_of(program.body) if not isinstance(node, Product)}
     library = () if strict else vector_math.NAMES
     taken = {name, "where", vector_math.POWER, *functions(ops, library)}
+    if any(buffer.dtype == "f4" for buffer in program.buffers.values()):
+        taken |= {"f4", "f8", *(found + SINGLE for found in taken)}
     printer = _Printer(program, taken, strict)
     kernel = printer.kernel(name, arguments)
     tables = "\n".join(printer.tables())
-    called = functions(printer.called, library)
-    own = [op for op in called if is_helper(op) and op not in library]
-    helpers = [*own, *({SUM} & printer.called)]
-    top = [docstring(header), imports(called, f"{tables}\n{kernel}", library), tables]
+    called = functions(printer.operands.called, library)
+    own = [op for op in called if is_helper(op.removesuffix(SINGLE)) and op not in library]
+    helpers = [*own, *({SUM} & printer.operands.called)]
+    libraries = imports(called, f"{tables}\n{kernel}", sorted(printer.operands.types), library)
+    top = [docstring(header), libraries, tables]
     parts = ["\n\n".join(filter(None, top)), *map(helper, helpers), kernel]
     text = "\n\n\n".join(filter(None, parts)) + "\n"
     return Source(text, name, tuple(helpers), strict, tuple(map(printer.names.of, arguments)))
@@ -169,15 +166,13 @@ class _Printer:
         self.body = name_indices(program.body, self.indices)
         uses = Uses(self.body, program.result)
         self.copies = {name for name in uses.copies() if self.names.is_variable(name)}
-        self.truths = {name for name in uses.truths() if self.names.is_variable(name)}
         self.inlined = {name for name, node in uses.read_once().items() if self._melts(name, node)}
-        self.pending: dict[str, Pending] = {}
         self.readers: dict[str, list[str]] = {}
+        truths = {name for name in uses.truths() if self.names.is_variable(name)}
+        self.operands = Operands(self.buffers, self.names, truths, program.result, strict)
         self.lines: list[str] = []
         self.indent = "    "
         self.place: tuple[str, int] | None = None
-        self.called: set[str] = set()
-        self.simd = False  # whether LLVM can make several iterations of this loop at once
 
     def _melts(self, name: str, node: Assign) -> bool:
         """Whether a local may go into the expression that reads it: not if the user named it."""
@@ -196,7 +191,7 @@ class _Printer:
         if self.body:
             self._block(self.body, None)
         result = Assign(Ref("the result"), "copy", (self.program.result,))
-        _, text = self._fit(result, lambda value: f"return {ast.unparse(self._number(value))}")
+        _, text = self._fit(result, lambda value: f"return {self._print(result, value)}")
         self._line(text)
         head = signature(name, parameters)
         lines = [f'    """{summary(outputs)}"""', *self._arrays(), *self.lines]
@@ -214,16 +209,27 @@ class _Printer:
                 lines.extend(self._view(key, buffer))
             elif buffer.views is None and buffer.kind == "temporary":
                 shape = buffer.shape if len(buffer.shape) != 1 else buffer.shape[0]
-                lines.append(f"    {self.names.of(key)} = np.empty({shape})")
+                lines.append(f"    {self.names.of(key)} = {self._empty(shape, buffer.dtype)}")
         return lines
+
+    def _empty(self, shape: object, dtype: str) -> str:
+        if dtype == "f8":
+            return f"np.empty({shape})"
+        self.operands.types.add(dtype)
+        return f"np.empty({shape}, {dtype})"
 
     def tables(self) -> list[str]:
         """Return the definitions of the constants that the kernel uses."""
-        return [
-            table(self.names.of(key), self.program.tables[key], WIDTH)
+        used = [
+            key
             for key in self.names.chosen()
             if self.buffers[key].kind == "table" and self.buffers[key].views is None
         ]
+        self.operands.types.update(self.buffers[key].dtype for key in used if self._is_single(key))
+        return [table(self.names.of(key), self.program.tables[key], WIDTH) for key in used]
+
+    def _is_single(self, buffer: str) -> bool:
+        return self.buffers[buffer].dtype == "f4"
 
     def _view(self, key: str, buffer: Buffer) -> list[str]:
         """Make a view; a matrix that is only read is copied.
@@ -240,7 +246,7 @@ class _Printer:
         i, j = self.indices[:2]
         start = f"{offset} + " if offset else ""
         return [
-            f"    {name} = np.empty({buffer.shape})",
+            f"    {name} = {self._empty(buffer.shape, buffer.dtype)}",
             f"    for {i} in range({rows}):",
             f"        for {j} in range({columns}):",
             f"            {name}[{i}, {j}] = {self.names.of(base)}[{start}{columns}*{i} + {j}]",
@@ -265,13 +271,12 @@ class _Printer:
         body = shift(loop, start)
         self._comment(next((node.site for node in statements_of(body) if node.site >= 0), -1))
         self._line(f"for {loop.index} in {self._range(loop, start)}:")
-        outside = self.indent, self.simd
+        outside = self.indent, self.operands.simd
         self.indent += "    "
-        self.simd = not any(isinstance(node, Loop) for node in body) and not hands_on(
-            body, loop.index
-        )
+        nested = any(isinstance(node, Loop) for node in body)
+        self.operands.simd = not nested and not hands_on(body, loop.index)
         self._block(body, self._scope(loop.index, body))
-        self.indent, self.simd = outside
+        self.indent, self.operands.simd = outside
 
     def _product(self, node: Product) -> None:
         """Print a call of BLAS: Numba passes on the transpose of a contiguous matrix as it is."""
@@ -313,13 +318,21 @@ class _Printer:
             value, _ = self._fit(node, lambda value: f"{name} = {ast.unparse(value.node)}")
             self._wait(node, value)
             return
-        if isinstance(node, Assign) and name in self.copies and self._is_loaded(node.operands[0]):
-            self.names.share(name, node.operands[0].buffer)
+        if isinstance(node, Assign) and name in self.copies and (source := self._loaded(node)):
+            self.names.share(name, source.buffer)
             return
         _, text = self._fit(node, lambda value: self._text(node, value, scope))
         self._flush_readers(self._root(node.target))
         self._comment(node.site)
         self._line(text)
+
+    def _loaded(self, node: Assign) -> Ref | None:
+        """Return the local that `load_once` made which this copies, if it copies one as it is."""
+        (source,) = node.operands
+        if not isinstance(source, Ref) or source.buffer in self.program.buffers:
+            return None
+        same = self.buffers[source.buffer].dtype == self.buffers[node.target.buffer].dtype
+        return source if same else None
 
     def _position(self, node: Assign) -> None:
         """Print a local that `find_once` made."""
@@ -330,24 +343,20 @@ class _Printer:
             f"{self.names.of(node.target.buffer)} = {ast.unparse(self.names.element(source))}"
         )
 
-    def _is_loaded(self, operand: Operand) -> TypeGuard[Ref]:
-        """Whether this is a local that `load_once` made."""
-        return isinstance(operand, Ref) and operand.buffer not in self.program.buffers
-
     def _wait(self, node: Assign, value: Expression) -> None:
         """Keep an assignment until it is read, or until something that it reads is overwritten."""
         name = node.target.buffer
-        self.pending[name] = Pending(node, value, width(ast.unparse(value.node)))
+        self.operands.pending[name] = Pending(node, value, width(ast.unparse(value.node)))
         for read in value.reads:
             self.readers.setdefault(read, []).append(name)
 
     def _flush_readers(self, root: str) -> None:
         for name in self.readers.pop(root, ()):
-            if name in self.pending:
+            if name in self.operands.pending:
                 self._flush(name)
 
     def _flush(self, name: str) -> None:
-        waiting = self.pending.pop(name)
+        waiting = self.operands.pending.pop(name)
         self._comment(waiting.node.site)
         self._line(self._text(waiting.node, waiting.expression, None))
 
@@ -358,84 +367,41 @@ class _Printer:
         operands = node.operands if isinstance(node, Assign) else (node.value,)
         names = [operand.buffer for operand in operands if isinstance(operand, Ref)]
         while True:
-            value = self._value(node)
+            value = self.operands.value(node)
             text = render(value)
-            inside = [name for name in names if name in self.pending]
+            inside = [name for name in names if name in self.operands.pending]
             fits = len(self.indent) + width(text) <= COMFORT and value.nesting <= NESTING
             if fits or not inside:
                 break
-            self._flush(max(inside, key=lambda name: self.pending[name].width))
+            self._flush(max(inside, key=lambda name: self.operands.pending[name].width))
         for name in inside:
-            del self.pending[name]
+            del self.operands.pending[name]
         return value, text
 
     def _text(self, node: Assign | Accumulate, value: Expression, scope: _Scope | None) -> str:
         target = ast.unparse(self.names.element(node.target))
         if isinstance(node, Assign):
-            as_is = node.target.buffer in self.truths
-            return f"{target} = {ast.unparse(value.node if as_is else self._number(value))}"
-        term = self._number(value)
+            as_is = node.target.buffer in self.operands.truths
+            return f"{target} = {ast.unparse(value.node) if as_is else self._print(node, value)}"
+        term = self.operands.typed(value, self.operands.dtype(node))
         if node.op != "add":
-            self.called.add(node.op)
+            self.operands.called.add(node.op)
             return f"{target} = {ast.unparse(call(node.op, ast.Name(target), term))}"
         if scope is not None and self._is_sum(node.target, scope):
-            self.called.add(SUM)
+            self.operands.called.add(SUM)
             return f"{target} = {ast.unparse(call(SUM, ast.Name(target), term))}"
         if (opposite := without_sign(term)) is not None:
             return f"{target} -= {ast.unparse(opposite)}"
         return f"{target} += {ast.unparse(term)}"
+
+    def _print(self, node: Assign | Accumulate, value: Expression) -> str:
+        return ast.unparse(self.operands.typed(value, self.operands.dtype(node)))
 
     def _is_sum(self, target: Ref, scope: _Scope) -> bool:
         """Whether a loop only ever adds to a target, so that no order of its terms is special."""
         gathers = any(place.gathers() for place in target.index)
         varies = gathers or scope.over in target.indices() or target in scope.assigned
         return not (self.strict or varies or self._root(target) in scope.read)
-
-    def _value(self, node: Assign | Accumulate) -> Expression:
-        if isinstance(node, Accumulate):
-            return self._operand(node.value)
-        operands = [self._operand(operand) for operand in node.operands]
-        comparable = node.op in ("eq", "ne") and all(operand.truth for operand in operands)
-        truths = 2 if comparable else TRUTHS.get(node.op, 0)
-        nodes = [self._truth(operand) for operand in operands[:truths]]
-        nodes += [self._number(operand) for operand in operands[truths:]]
-        built = self._called(node.op, nodes)
-        read = frozenset[str]().union(*(operand.reads for operand in operands))
-        return Expression(built, nesting(node.op, operands), OPS[node.op].boolean, read)
-
-    def _called(self, op: str, nodes: list[ast.expr]) -> ast.expr:
-        """Build an op; one number at a time is left to the system's functions."""
-        library = library_call(op)
-        if op in vector_math.NAMES and library is not None and not self.simd and not self.strict:
-            module = "np" if library[0] == "numpy" else library[0]
-            return ast.Call(ast.Attribute(ast.Name(module), library[1]), nodes, [])
-        if op == "pow" and self.simd and not self.strict:
-            return power(*nodes)
-        self.called.add(op)
-        return build(op, nodes)
-
-    def _operand(self, operand: Operand) -> Expression:
-        if not isinstance(operand, Ref):
-            return Expression(constant(operand))
-        if operand.buffer in self.pending:
-            return self.pending[operand.buffer].expression
-        node = self.names.element(operand)
-        if self.buffers[operand.buffer].dtype == "i8":
-            node = call("float", node)
-        read = frozenset(self._root(ref) for ref in (operand, *gathered(operand)))
-        return Expression(node, 0, operand.buffer in self.truths, read)
-
-    def _number(self, value: Expression) -> ast.expr:
-        """Numba converts no bool to a float by `float`, and NumPy subtracts no bools."""
-        if not value.truth:
-            return value.node
-        self.called.add("where")
-        return call("where", value.node, ast.Constant(1.0), ast.Constant(0.0))
-
-    def _truth(self, value: Expression) -> ast.expr:
-        if value.truth:
-            return value.node
-        return ast.Compare(value.node, [ast.NotEq()], [ast.Constant(0.0)])
 
     def _root(self, ref: Ref) -> str:
         return storage(self.buffers, ref.buffer)[0]

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import ast
+import copy
+import functools
 import itertools
 import math
 import re
@@ -16,24 +18,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jitgrad.ops import ARGUMENTS, OPS, library_call, operator_node, parsed
+from jitgrad.ops import ARGUMENTS, OPS, TRUTHS, library_call, operator_node, parsed
 from jitgrad.program import Assign, Block, Loop, Operand, Ref, Statement, reads
 from jitgrad.vector_math import LARGEST_POWER, POWER, is_direct
 
 WIDTH = 100  # no line is longer if that can be helped
 SUM = "add_up"  # the helper that sums are made with
+SINGLE = "_f4"  # what the name of a helper for float32 ends with
 _NUMBERS = re.compile(r"\b\d[\d.]*(e-?\d+)?")
-TRUTHS = {"where": 1, "logical_and": 2, "logical_or": 2, "logical_not": 1}
-"""How many leading arguments of an op are read as truth values."""
 
 
 class Expression(NamedTuple):
-    """A tree, how deep it is, whether it is a truth value, and which storage it reads."""
+    """A tree, how deep it is, whether it is a truth value, which storage it reads, and its type."""
 
     node: ast.expr
     nesting: int = 0
     truth: bool = False
     reads: frozenset[str] = frozenset()
+    dtype: str = "f8"
 
 
 def width(text: str) -> int:
@@ -53,8 +55,15 @@ class Pending(NamedTuple):
     width: int
 
 
-def constant(value: float) -> ast.expr:
-    """Build a number."""
+def constant(value: float, dtype: str = "f8") -> ast.expr:
+    """Build a number. A bare one is float64 in Numba.
+
+    >>> ast.unparse(constant(-0.1, "f4"))
+    '-f4(0.1)'
+    """
+    if dtype == "f4":
+        size = call("f4", constant(shortest(math.fabs(value))))
+        return ast.UnaryOp(ast.USub(), size) if math.copysign(1.0, value) < 0 else size
     if math.isnan(value):
         return ast.Attribute(ast.Name("np"), "nan")
     if math.copysign(1.0, value) < 0:
@@ -62,6 +71,17 @@ def constant(value: float) -> ast.expr:
     if math.isfinite(value):
         return ast.Constant(float(value))
     return ast.Attribute(ast.Name("np"), "inf")
+
+
+def shortest(value: float) -> float:
+    """Return what is written for a number in float32: fewer digits where it is one.
+
+    >>> shortest(0.10000000149011612), shortest(0.1), shortest(1 / 3)
+    (0.1, 0.1, 0.3333333333333333)
+    """
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+    return float(str(single)) if float(single) == value else value
 
 
 def build(op: str, nodes: list[ast.expr]) -> ast.expr:
@@ -124,11 +144,14 @@ def _operator(op: str) -> ast.expr | None:
 def _whole(exponent: ast.expr) -> ast.expr:
     """Make a whole exponent an int, but no negative one: Numba's 0.0 ** -1 raises."""
     match exponent:
+        case ast.Call(func=ast.Name("f4"), args=[ast.Constant() as inside]):
+            whole = _whole(inside)
+            return exponent if whole is inside else whole
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=float(value))):
             return ast.Constant(-value)  # on the right of ** a sign needs no parentheses
         case ast.Constant(value=float(value)):
             small = value.is_integer() and value <= LARGEST_POWER
-            return ast.Constant(int(value) if small else value)
+            return ast.Constant(int(value)) if small else exponent
     return exponent
 
 
@@ -140,13 +163,29 @@ def power(x: ast.expr, exponent: ast.expr) -> ast.expr:
     >>> show = lambda e: ast.unparse(power(ast.Name("x"), constant(e)))
     >>> show(3.0), show(0.5), show(-0.5), show(2.5)
     ('x ** 3', 'x ** 0.5', '1.0 / x ** 0.5', 'power(x, 2.5)')
+    >>> ast.unparse(power(ast.Name("x"), constant(-0.5, "f4")))
+    'f4(1.0) / x ** f4(0.5)'
     """
-    match _whole(exponent):
-        case ast.Constant(value=-0.5):
-            return ast.BinOp(constant(1.0), ast.Div(), build("pow", [x, constant(0.5)]))
-        case ast.Constant(value=float(value) | int(value)) if is_direct(value):
-            return build("pow", [x, exponent])
-    return call(POWER, x, exponent)
+    value, dtype = _number(exponent)
+    if value is None or not is_direct(value):
+        return call(POWER, x, exponent)
+    if value != -0.5:
+        return build("pow", [x, exponent])
+    root = build("pow", [x, constant(0.5, dtype)])
+    return ast.BinOp(constant(1.0, dtype), ast.Div(), root)
+
+
+def _number(node: ast.expr) -> tuple[float | None, str]:
+    """Return the number that `constant` has written, if it is one, and its type."""
+    match node:
+        case ast.Constant(value=float(value)):
+            return value, "f8"
+        case ast.Call(func=ast.Name("f4"), args=[ast.Constant(value=float(value))]):
+            return value, "f4"
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            inside, dtype = _number(operand)
+            return None if inside is None else -inside, dtype
+    return None, "f8"
 
 
 def nesting(op: str, operands: Sequence[Expression]) -> int:
@@ -164,11 +203,12 @@ def nesting(op: str, operands: Sequence[Expression]) -> int:
 
 def table(name: str, data: np.ndarray[Any, Any], width: int) -> str:
     """Return the definition of a constant."""
-    numbers = [ast.unparse(_literal(value)) for value in data.reshape(-1).tolist()]
+    single = data.dtype == np.float32
+    numbers = [ast.unparse(_literal(value, single)) for value in data.reshape(-1).tolist()]
     if data.ndim == 0:
-        return f"{name} = {numbers[0]}"
+        return f"{name} = f4({numbers[0]})" if single else f"{name} = {numbers[0]}"
     shape = f".reshape({', '.join(map(str, data.shape))})" if data.ndim > 1 else ""
-    kind = ", dtype=np.int64" if data.dtype.kind == "i" else ""
+    kind = ", dtype=np.int64" if data.dtype.kind == "i" else ", dtype=f4" if single else ""
     line = f"{name} = np.array([{', '.join(numbers)}]{kind}){shape}"
     if len(line) <= width:
         return line
@@ -179,8 +219,10 @@ def table(name: str, data: np.ndarray[Any, Any], width: int) -> str:
     return f"{name} = np.array(\n    [\n{inside}\n    ]{kind}\n){shape}"
 
 
-def _literal(value: float) -> ast.expr:
-    return ast.Constant(value) if isinstance(value, int) else constant(value)
+def _literal(value: float, single: bool) -> ast.expr:
+    if isinstance(value, int):
+        return ast.Constant(value)
+    return constant(shortest(value) if single else value)
 
 
 # --- which locals need no line of their own ------------------------------------------------------
@@ -299,6 +341,18 @@ def is_helper(op: str) -> bool:
     return is_function(op) and library_call(op) is None and op != "abs"
 
 
+@functools.cache
+def in_single(op: str) -> str:
+    """Return the function of an op for float32: numbers that are written in it are float64 else.
+
+    >>> in_single("relu"), in_single("maximum")
+    ('relu_f4', 'maximum')
+    """
+    parts = ast.walk(parsed(OPS[op].expression))
+    literals = is_helper(op) and any(isinstance(part, ast.Constant) for part in parts)
+    return op + SINGLE if literals else op
+
+
 def functions(ops: Iterable[str], library: Collection[str] = ()) -> list[str]:
     """Return the ops that are functions and what these call, each after those that it calls.
 
@@ -306,25 +360,30 @@ def functions(ops: Iterable[str], library: Collection[str] = ()) -> list[str]:
     """
     found: dict[str, None] = {}
 
-    def visit(op: str) -> None:
-        if op in OPS and op not in found and is_function(op):
+    def visit(name: str) -> None:
+        op = name.removesuffix(SINGLE)
+        if op in OPS and name not in found and is_function(op):
             for node in ast.walk(parsed(OPS[op].expression)):
-                if isinstance(node, ast.Name) and node.id != op and op not in library:
+                if isinstance(node, ast.Name) and node.id != op and name not in library:
                     visit(node.id)
-            found[op] = None
+            found[name] = None
 
     for op in sorted(ops):
         visit(op)
     return list(found)
 
 
-def imports(called: list[str], body: str, library: Collection[str] = ()) -> str:
+def imports(
+    called: list[str], body: str, types: Iterable[str] = (), library: Collection[str] = ()
+) -> str:
     """Return the import statements for the library functions among some ops, and for a text.
 
     Those of ``library`` come from `vector_math`.
     """
     modules: dict[str, set[str]] = {"math": set(), "numpy": set(), "special": set()}
-    for module, function in filter(None, map(library_call, set(called) - {*library})):
+    modules["numpy"] |= {f"float{8 * int(name[1])} as {name}" for name in types}
+    ops = {name for name in called if name in OPS} - {*library}
+    for module, function in filter(None, map(library_call, ops)):
         modules[module].add(function)
     powers = [POWER] if re.search(rf"\b{POWER}\(", body) else []
     vectors = sorted([*({*called} & {*library}), *powers])
@@ -346,9 +405,19 @@ def helper(name: str) -> str:
     """Return the definition of an op as a function."""
     if name == SUM:
         return f"def {SUM}(total, term):\n    return total + term"
-    row = OPS[name]
+    row = OPS[name.removesuffix(SINGLE)]
     arguments = ", ".join(ARGUMENTS[: row.arity])
-    return f"def {name}({arguments}):\n    return {ast.unparse(parsed(row.expression))}"
+    value = parsed(row.expression)
+    if name.endswith(SINGLE):
+        value = _Singles().visit(copy.deepcopy(value))
+    return f"def {name}({arguments}):\n    return {ast.unparse(value)}"
+
+
+class _Singles(ast.NodeTransformer):
+    """Makes the numbers of an expression float32."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        return call("f4", node)
 
 
 # --- the module ----------------------------------------------------------------------------------

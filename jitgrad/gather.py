@@ -72,7 +72,8 @@ def gather(tape: Any, x: Traced, items: tuple[Any, ...]) -> Traced:
     hole = (0,) * (len(inner) - len(table.dims))
     steps = (s if n != 1 else 0 for s, n in zip(table.strides, table.dims, strict=True))
     over_table = (*(0,) * len(before), *hole, *steps, *(0,) * len(after))
-    made: Traced = tape.gathered(code, over_x, table.code, over_table, stride, dims)
+    base = make(tape, code, kind=x.kind)
+    made: Traced = tape.gathered(base, over_x, table.code, over_table, stride, dims)
     return made
 
 
@@ -199,7 +200,7 @@ def _positions(tape: Any, where: Any, extent: int) -> Any:
 
 
 def _given(tape: Any, where: Value, extent: int) -> Traced:
-    if isinstance(where, Traced) and where.tape is tape and where.kind == "i" and where.code < 0:
+    if isinstance(where, Traced) and where.tape is tape and tape.holds_integers(where):
         tape.note_indexed(where, extent)
         return where
     what = "a condition" if where.element_type.kind == "b" else "a computed number"

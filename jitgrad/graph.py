@@ -140,12 +140,15 @@ def elementwise(name: str, *operands: Operand) -> Any:
     >>> elementwise("hypot", Value(3.0), 4.0)
     Value(data=5.0, grad=0)
     """
-    operands = tuple(map(_operand, operands))
+    given, operands = operands, tuple(map(_operand, operands))
     tape = active.tape
     if tape is not None:
         return tape.elementwise(name, operands)
     row = OPS[name]
-    out = _compute(row.evaluate, name, operands, *map(number_of, operands))
+    values = [number_of(operand) for operand in operands]
+    if any(isinstance(value, np.ndarray) for value in values):
+        values = list(map(_as_given, given, values))
+    out = _compute(row.evaluate, name, operands, *values)
     return out if row.boolean else record(out, LABELS.get(name, name), operands, name)
 
 
@@ -270,6 +273,12 @@ def number_of(operand: Operand) -> Any:
     return plain(operand._data) if isinstance(operand, Node) else operand
 
 
+def _as_given(operand: Operand, number: Any) -> Any:
+    """Return a number as NumPy's, where it is one: beside an array its type counts."""
+    data = operand._data if isinstance(operand, Node) else operand
+    return data if isinstance(data, np.generic) else number
+
+
 def _operand(operand: Any) -> Operand:
     """Let through Values, Python numbers and arrays of numbers; put object arrays together."""
     if isinstance(operand, Node) or type(operand) is float or type(operand) is int:
@@ -280,9 +289,10 @@ def _operand(operand: Any) -> Operand:
         parts = [(part, at) for at, part in np.ndenumerate(operand)]
         return assemble(parts, operand.shape) if operand.ndim else _operand(parts[0][0])
     if isinstance(operand, np.ndarray) and operand.dtype.kind in "fiub":
-        return plain(np.asarray(operand))
+        operand = np.asarray(operand)
+        return plain(operand) if active.tape is None else operand
     if isinstance(operand, NUMBERS):
-        return plain(operand)
+        return plain(operand) if active.tape is None else operand
     raise ArgumentError(
         f"{user_location()}: {_describe(operand)} cannot be combined with a Value. "
         "Numbers, and arrays of real numbers or of Values, can."

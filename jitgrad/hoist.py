@@ -76,7 +76,7 @@ class _Hoisting:
             if use.kind == "read"
             and use.ref.index
             and storage(self.buffers, use.ref.buffer)[0] not in written
-            and self.buffers[use.ref.buffer].dtype == "f8"
+            and self.buffers[use.ref.buffer].dtype != "i8"
             and use.ref.indices() <= set(outer)
             and self._inside(use.ref, outer)
         )
@@ -91,9 +91,10 @@ class _Hoisting:
 
     def _local(self, ref: Ref) -> Ref:
         name = f"load{len(self.buffers)}"
-        label = self.buffers[ref.buffer].label or ref.buffer
+        loaded = self.buffers[ref.buffer]
         fixed = [str(position.constant) for position in ref.index if not position.terms]
-        self.buffers[name] = Buffer((), "temporary", label="_".join([label, *fixed]))
+        label = "_".join([loaded.label or ref.buffer, *fixed])
+        self.buffers[name] = Buffer((), "temporary", loaded.dtype, label=label)
         return Ref(name)
 
     def _renamed(self, node: Node, names: dict[Ref, Ref]) -> Node:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jitgrad.elements import computed
 from jitgrad.ops import OPS
 from jitgrad.program import (
     Accumulate,
@@ -49,13 +50,26 @@ def verify(program: Program) -> Program:
     ------
     AssertionError
         When a buffer is unknown, a position has the wrong number of dimensions or may leave the
-        buffer, an index is used outside its loop or bound twice, or an input is written.
+        buffer, an index is used outside its loop or bound twice, or an input is written; when
+        something is computed in integers, a view or a table is of another type than its storage,
+        or the matrices of a product are of different types.
     """
     operand = program.result
+    _verify_types(program)
     _verify_block(program, program.body, {})
     if isinstance(operand, Ref):
         _verify_ref(program, operand, {})
     return program
+
+
+def _verify_types(program: Program) -> None:
+    for name, buffer in program.buffers.items():
+        owner = program.buffers[storage(program.buffers, name)[0]]
+        assert buffer.dtype == owner.dtype, f"{name} views {owner.dtype} as {buffer.dtype}"
+        wanted = ("f8", "f4") if owner.kind in ("output", "temporary") else ("f8", "f4", "i8")
+        assert buffer.dtype in wanted, f"{name} is an {owner.kind} of {buffer.dtype}"
+    for name, table in program.tables.items():
+        assert table.dtype == program.buffers[name].dtype, f"{name} holds {table.dtype}"
 
 
 def _verify_block(program: Program, block: Block, ranges: dict[str, tuple[int, int]]) -> None:
@@ -71,6 +85,9 @@ def _verify_block(program: Program, block: Block, ranges: dict[str, tuple[int, i
             ranges_of_it = {**ranges, **{index: (0, extent - 1) for index, extent in node.loops}}
             for ref in (node.target, node.left, node.right):
                 _verify_ref(program, ref, ranges_of_it)
+                assert (
+                    program.buffers[ref.buffer].dtype == program.buffers[node.target.buffer].dtype
+                )
             continue
         kind = program.buffers[storage(program.buffers, node.target.buffer)[0]].kind
         assert kind in ("output", "temporary"), f"{node.target.buffer} is an {kind} and is written"
@@ -109,6 +126,9 @@ class Outcome(NamedTuple):
 def run(program: Program, inputs: Mapping[str, Any]) -> Outcome:
     """Execute a Program in plain Python: the definition of what each node means.
 
+    A statement computes in the type of its target: what it reads is converted to that first, except
+    where it is looked at as a truth value.
+
     Parameters
     ----------
     program : Program
@@ -131,7 +151,7 @@ def run(program: Program, inputs: Mapping[str, Any]) -> Outcome:
         elif buffer.kind == "table":
             arrays[name] = program.tables[name]
         else:
-            arrays[name] = np.full(buffer.shape, np.nan)
+            arrays[name] = np.full(buffer.shape, np.nan, buffer.dtype)
     with np.errstate(all="ignore"):
         _run_block(program.body, arrays, {})
         return Outcome(_load(program.result, arrays, {}), arrays)
@@ -147,16 +167,19 @@ def _run_block(block: Block, arrays: dict[str, Any], at: dict[str, int]) -> None
             for step in reversed(steps) if node.backward else steps:
                 _run_block(node.body, arrays, {**at, node.index: step})
         elif isinstance(node, Product):
-            arrays[f"{node.target.buffer}_term"] = np.full((), np.nan)
+            dtype = arrays[node.target.buffer].dtype
+            arrays[f"{node.target.buffer}_term"] = np.full((), np.nan, dtype)
             _run_block((node.nest(),), arrays, at)
         elif isinstance(node, Accumulate):
             place = _place(node.target, arrays, at)
-            total, value = arrays[node.target.buffer][place], _load(node.value, arrays, at)
-            arrays[node.target.buffer][place] = OPS[node.op].evaluate(total, np.float64(value))
+            target = arrays[node.target.buffer]
+            operands = (target[place], _load(node.value, arrays, at))
+            target[place] = computed(node.op, operands, target.dtype.str[1:])
         else:
+            target = arrays[node.target.buffer]
             values = [_load(operand, arrays, at) for operand in node.operands]
-            result = float(OPS[node.op].evaluate(*map(np.float64, values)))
-            arrays[node.target.buffer][_place(node.target, arrays, at)] = result
+            result = computed(node.op, values, target.dtype.str[1:])
+            target[_place(node.target, arrays, at)] = result
 
 
 def _load(operand: Operand, arrays: dict[str, Any], at: dict[str, int]) -> float:

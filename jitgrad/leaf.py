@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from jitgrad.tape import REDUCTIONS, Symbol
+from jitgrad.symbols import REDUCTIONS, Symbol
 from jitgrad.traced import Shape
 
 Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]

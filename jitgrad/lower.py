@@ -16,6 +16,7 @@ import numpy as np
 
 from jitgrad.chains import RunningSum, running_sums
 from jitgrad.define import renamed
+from jitgrad.elements import stored
 from jitgrad.leaf import Ints, Leaf, Place
 from jitgrad.program import (
     Accumulate,
@@ -34,7 +35,8 @@ from jitgrad.program import (
 from jitgrad.resolve import Carried, Element, Fitted, Resolver
 from jitgrad.roll import CONST, NONE, Instances, Item, Repeat, Statement, instances, roll
 from jitgrad.split import Misfit, MisfitError, kinds_of, split
-from jitgrad.tape import REDUCTIONS, Input, Symbol, Tape
+from jitgrad.symbols import REDUCTIONS, Input, Symbol
+from jitgrad.tape import Tape
 from jitgrad.traced import CONSTANT, NOTHING, SHIFT, Shape, Traced, contiguous
 
 
@@ -201,18 +203,17 @@ class _Lowering:
                 label=f"{self.buffers[name].label}_flat",
             )
         for number, output in enumerate(outputs[1:]):
-            self.buffers[f"aux{number}"] = Buffer(output.dims, "output", label=f"aux{number}")
+            name, dtype = f"aux{number}", stored(output.kind)
+            self.buffers[name] = Buffer(output.dims, "output", dtype, label=name)
         for name, table in self.resolver.tables.items():
             if name not in self.buffers:
-                dtype = "i8" if table.dtype.kind == "i" else "f8"
-                self.buffers[name] = Buffer(
-                    table.shape, "table", dtype, label="constants" if dtype == "f8" else "positions"
-                )
+                label = "positions" if table.dtype.kind == "i" else "constants"
+                self.buffers[name] = Buffer(table.shape, "table", table.dtype.str[1:], label=label)
         for leaf in self.leaves:
             if leaf.symbol.op != "put" and leaf.owner is leaf:
                 label = self.tape.place(leaf.site)[2]
                 self.buffers[f"v{leaf.number}"] = Buffer(
-                    (*leaf.room, *leaf.result_dims), "temporary", label=label
+                    (*leaf.room, *leaf.result_dims), "temporary", leaf.symbol.dtype, label=label
                 )
 
     def _flattened(self, leaf: Leaf) -> str:
@@ -308,7 +309,7 @@ class _Lowering:
             (*leaf.loops, *leaf.inner), (*_box(leaf.indices), *leaf.symbol.shape), strict=True
         )
         names, extents = zip(*dims, strict=True)
-        self.buffers[name] = Buffer(tuple(extents), "temporary")
+        self.buffers[name] = Buffer(tuple(extents), "temporary", leaf.symbol.dtype)
         minus = Ref(name, tuple(Affine.index(index) for index in names))
         return [Assign(minus, "neg", (value,), site), Accumulate(target, minus, site)]
 

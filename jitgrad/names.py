@@ -18,6 +18,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeAlias
 
 import numpy as np
 
@@ -191,6 +192,10 @@ def _scaled(c: int, atom: ast.expr | None) -> ast.expr:
 # --- elements that are read several times --------------------------------------------------------
 
 
+_Load: TypeAlias = tuple[Ref, int]  # an element, and how often its array was written before
+_Loads: TypeAlias = tuple[Node, list[_Load]]
+
+
 def load_once(block: Block, buffers: dict[str, Buffer], name: Callable[[str], str]) -> Block:
     """Give each array element that a block reads several times a local.
 
@@ -209,18 +214,31 @@ def load_once(block: Block, buffers: dict[str, Buffer], name: Callable[[str], st
     found = list(_loads(block, buffers))
     counts = Counter(load for _, loads in found for load in loads)
     labels = {loads[0]: _copied_to(node, buffers) for node, loads in reversed(found) if loads}
-    locals_: dict[tuple[Ref, int], Ref] = {}
+    single = _read_in_single(found, buffers)
+    locals_: dict[_Load, Ref] = {}
     loaded: list[Node] = []
     for node, loads in found:
         for ref, version in loads:
             if counts[ref, version] > 1 and (ref, version) not in locals_:
                 label = labels.get((ref, version)) or _label(ref, name(ref.buffer))
                 local = locals_[ref, version] = Ref(f"{label} {len(buffers)}")
-                buffers[local.buffer] = Buffer((), "temporary", label=label)
+                own = buffers[ref.buffer].dtype
+                dtype = own if own != "i8" else "f4" if (ref, version) in single else "f8"
+                buffers[local.buffer] = Buffer((), "temporary", dtype, label=label)
                 loaded.append(Assign(local, "copy", (ref,), getattr(node, "site", -1)))
         known = {ref: locals_[ref, version] for ref, version in loads if (ref, version) in locals_}
         loaded.append(_with_locals(node, known))
     return tuple(loaded)
+
+
+def _read_in_single(found: list[_Loads], buffers: Mapping[str, Buffer]) -> set[_Load]:
+    """Return the elements that only statements which compute in float32 read."""
+    types: dict[_Load, set[str]] = {}
+    for node, loads in found:
+        for load in loads:
+            assert not isinstance(node, Loop)
+            types.setdefault(load, set()).add(buffers[node.target.buffer].dtype)
+    return {load for load, every in types.items() if every == {"f4"}}
 
 
 def find_once(block: Block, buffers: dict[str, Buffer], name: Callable[[str], str]) -> Block:
@@ -265,9 +283,7 @@ def _of(node: Node) -> list[Ref]:
     return [node.target, *(x for x in operands_of(node) if isinstance(x, Ref))]
 
 
-def _loads(
-    block: Block, buffers: Mapping[str, Buffer]
-) -> Iterator[tuple[Node, list[tuple[Ref, int]]]]:
+def _loads(block: Block, buffers: Mapping[str, Buffer]) -> Iterator[_Loads]:
     """Yield each node with the elements that it reads and how often their arrays were written."""
     versions: Counter[str] = Counter()
     for node in block:

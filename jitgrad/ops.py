@@ -211,6 +211,9 @@ _ROWS = (
 
 OPS: dict[str, Op] = {row.name: row for row in _ROWS}
 
+TRUTHS = {"where": 1, "logical_and": 2, "logical_or": 2, "logical_not": 1}
+"""How many leading arguments of an op are read as truth values."""
+
 BINARY: dict[type[ast.AST], str] = {
     ast.Add: "add",
     ast.Sub: "sub",
@@ -348,7 +351,12 @@ def _scalar_pow(x: Number, y: Number) -> Number:
 def _array_library(module: str, function: str) -> Callable[..., Number]:
     if module == "numpy":
         return getattr(np, function)  # type: ignore[no-any-return]
-    return np.vectorize(_scalar_library(module, function), otypes=[float])
+    scalar = np.vectorize(_scalar_library(module, function), otypes=[float])
+
+    def apply(*operands: Number) -> Any:
+        return scalar(*operands).astype(np.result_type(*operands, np.float16), copy=False)
+
+    return apply
 
 
 def _scalar_where(condition: Any, chosen: Number, other: Number) -> Number:

@@ -85,6 +85,9 @@ def _product(
     shapes = ((node.target, (row, column)), (left, (row, k)), (right, (k, column)))
     if not all(_is_matrix(program, ref, pair, extents) for ref, pair in shapes):
         return None
+    read = (node.target, left, right, node.value)
+    if len({program.buffers[x.buffer].dtype for x in read if isinstance(x, Ref)}) > 1:
+        return None
     if _is_small(extents.values()):
         return None
     fill = _only_fill(program, node)

@@ -62,7 +62,8 @@ def _extreme(name: str, a: Array, axis: Any, keepdims: bool) -> Any:
         return a
     top = structural("extreme", (a,), name, axes)
     ties = elementwise("eq", a, top)
-    tied, count = (total(where(ties, x, 0.0), axes, keepdims=True) for x in (a, 1.0))
+    ones = ties.astype(np.result_type(a.element_type, np.float32))
+    tied, count = (total(x, axes, keepdims=True) for x in (where(ties, a, 0.0), ones))
     found = elementwise("attach", top, tied / count)
     return found if keepdims else squeeze(found, axes)
 

@@ -100,7 +100,7 @@ class _Remaking:
         operands = tuple(self._operand(operand) for operand in operands)
         old = self.buffers[ref.buffer]
         name = f"{ref.buffer}_again{len(self.buffers)}"
-        self.buffers[name] = Buffer(old.shape, "temporary", label=old.label)
+        self.buffers[name] = Buffer(old.shape, "temporary", old.dtype, label=old.label)
         target = Ref(name, ref.index)
         self.fresh.append(Assign(target, op, operands, self.known[ref.buffer].node.site))
         self.made[ref] = target

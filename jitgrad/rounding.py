@@ -8,11 +8,12 @@ results differ by a unit in the last place; NaN, infinity and the sign of a zero
 
 from __future__ import annotations
 
-import math
-import sys
+import numpy as np
 
 from jitgrad.define import definitions, instance
 from jitgrad.program import Assign, Loop, Node, Operand, Program, Ref
+
+LIMITS = {"f8": np.finfo(np.float64), "f4": np.finfo(np.float32)}
 
 
 def rounding(program: Program) -> Program:
@@ -30,19 +31,21 @@ def rounding(program: Program) -> Program:
             return node._replace(body=tuple(map(visit, node.body)))
         if not isinstance(node, Assign):
             return node
-        scaled = _scaled(node.op, node.operands)
+        dtype = program.buffers[node.target.buffer].dtype
+        scaled = _scaled(node.op, node.operands, dtype)
         if scaled is None:
             return node
         factor, rest = scaled
-        inner = _scaled(*made(rest)) if isinstance(rest, Ref) else None
-        if inner is not None and _may_join(inner[0], factor):
+        same = isinstance(rest, Ref) and program.buffers[rest.buffer].dtype == dtype
+        inner = _scaled(*made(rest), dtype) if same else None
+        if inner is not None and _may_join(inner[0], factor, dtype):
             factor, rest = factor * inner[0], inner[1]
         return node._replace(op="mul", operands=(factor, rest))
 
     return program._replace(body=tuple(map(visit, program.body)))
 
 
-def _scaled(op: str, operands: tuple[Operand, ...]) -> tuple[float, Operand] | None:
+def _scaled(op: str, operands: tuple[Operand, ...], dtype: str) -> tuple[float, Operand] | None:
     """Return the number and the operand that an op multiplies, if it does that."""
     if op not in ("mul", "div") or len(operands) != 2:
         return None
@@ -50,18 +53,20 @@ def _scaled(op: str, operands: tuple[Operand, ...]) -> tuple[float, Operand] | N
     if op == "div":
         if isinstance(y, Ref) or not isinstance(x, Ref):
             return None
-        return (1.0 / y, x) if y and _is_normal(y) and _is_normal(1.0 / y) else None
+        normal = _is_normal(y, dtype) and _is_normal(1.0 / y, dtype)
+        return (1.0 / y, x) if normal else None
     number, other = (x, y) if not isinstance(x, Ref) else (y, x)
     if isinstance(number, Ref) or not isinstance(other, Ref):
         return None
-    return (number, other) if _is_normal(number) else None
+    return (number, other) if _is_normal(number, dtype) else None
 
 
-def _is_normal(number: float) -> bool:
-    return math.isfinite(number) and abs(number) >= sys.float_info.min
+def _is_normal(number: float, dtype: str) -> bool:
+    limits = LIMITS[dtype]
+    return float(limits.tiny) <= abs(number) <= float(limits.max)
 
 
-def _may_join(first: float, second: float) -> bool:
+def _may_join(first: float, second: float, dtype: str) -> bool:
     """Whether one product overflows where two do: not if the second brings back the first."""
     shrinks = abs(first) > 1.0 and abs(second) < 1.0
-    return not shrinks and _is_normal(first * second)
+    return not shrinks and _is_normal(first * second, dtype)

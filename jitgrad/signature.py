@@ -18,11 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import optree
 
+from jitgrad.elements import kind_of, kind_of_number, stored
 from jitgrad.errors import ArgumentError, PositionError, user_location
 from jitgrad.value import Value
 
 Array = np.ndarray[Any, Any]
 STATIC = (bool, int, str, bytes, type(None))
+SCALARS: dict[str, Any] = {"f8": float, "f4": np.float32, "i8": int}
 PACKED = 16  # so many numbers in a list, and it is one input: 300 inputs take 11 s to compile
 
 
@@ -31,12 +33,13 @@ class Spec(NamedTuple):
 
     ``kind`` is "number", "array", "integers" (an index array or other data), "truths" (an array
     of bools), "value" (a scalar Value), "values" (an array Value), "numbers" (a list of many
-    floats) or "static".
+    floats) or "static". ``of`` is the kind of its elements in `elements`' words.
     """
 
     kind: str
     shape: tuple[int, ...] = ()
     static: Any = None
+    of: str = "f8"
 
     @property
     def traced(self) -> bool:
@@ -46,7 +49,7 @@ class Spec(NamedTuple):
     @property
     def dtype(self) -> str:
         """The dtype of the kernel's input."""
-        return "i8" if self.kind in ("integers", "truths") else "f8"
+        return "i8" if self.kind in ("integers", "truths") else stored(self.of)
 
 
 class Identity:
@@ -107,6 +110,11 @@ def _levels(tree: Any) -> tuple[tuple[type, int], ...] | None:
     return None if level is None else ((kind, len(tree)), *level)
 
 
+def _is_weak(tree: Any) -> bool:
+    """Whether nested lists hold Python's floats alone."""
+    return all(type(x) is float or (type(x) in (list, tuple) and _is_weak(x)) for x in tree)
+
+
 def unpacked(array: Any, levels: Sequence[tuple[type, int]]) -> Any:
     """Make nested lists of an array's elements, traced ones or numbers."""
     (kind, extent), *inner = levels
@@ -127,21 +135,23 @@ def spec_of(leaf: Any, differentiated: bool, name: str) -> Spec:
     """
     kind = type(leaf)
     if kind is float or (isinstance(leaf, np.floating) and leaf.itemsize <= 8):
-        return Spec("number")
+        return Spec("number", of=kind_of_number(leaf))
     if isinstance(leaf, Value):
-        return Spec("values", leaf.shape) if leaf.shape else Spec("value")
+        of = kind_of(leaf.element_type)
+        return Spec("values", leaf.shape, of=of) if leaf.shape else Spec("value", of="float")
     if isinstance(leaf, np.ndarray):
         return _array_spec(leaf, differentiated, name)
     if differentiated and isinstance(leaf, int | np.integer) and kind is not bool:
-        return Spec("number")
+        return Spec("number", of="float")
     if isinstance(leaf, np.bool_ | np.integer):
-        return Spec("static", static=(type(leaf.item()), leaf.item()))
+        return Spec("static", static=(kind, leaf.item()))  # its type counts beside an array's
     if isinstance(leaf, STATIC):
         return Spec("static", static=(kind, leaf))
     if kind in (list, tuple):
         levels = _levels(leaf)
         assert levels is not None  # flatten says so
-        return Spec("numbers", tuple(extent for _, extent in levels), levels)
+        shape = tuple(extent for _, extent in levels)
+        return Spec("numbers", shape, levels, "float" if _is_weak(leaf) else "f8")
     if hasattr(leaf, "__array__") or isinstance(leaf, complex | np.generic):
         raise ArgumentError(
             f"{user_location()}: argument {name} is {kind.__module__}.{kind.__qualname__}; "
@@ -176,13 +186,14 @@ def _array_spec(leaf: Array, differentiated: bool, name: str) -> Spec:
             f"of at most 64 bits; write {name}.astype(float)"
         )
     if leaf.dtype.kind == "f" or differentiated:
-        return Spec("array", leaf.shape)
+        return Spec("array", leaf.shape, of="f4" if kind_of(leaf.dtype) == "f4" else "f8")
     if leaf.dtype.kind == "u" and leaf.size and leaf.max() > np.iinfo(np.int64).max:
         raise ArgumentError(
             f"{where()}: argument {name} holds {leaf.max()}, which does not fit 64-bit integers; "
             f"write {name}.astype(float)"
         )
-    return Spec("truths" if leaf.dtype.kind == "b" else "integers", leaf.shape)
+    kind = "truths" if leaf.dtype.kind == "b" else "integers"
+    return Spec(kind, leaf.shape, of=kind_of(leaf.dtype))
 
 
 def prepared(leaf: Any, spec: Spec) -> Any:
@@ -190,7 +201,7 @@ def prepared(leaf: Any, spec: Spec) -> Any:
     if spec.kind in ("value", "values"):
         leaf = leaf._data
     if not spec.shape:
-        return int(leaf) if spec.dtype == "i8" else float(leaf)
+        return SCALARS[spec.dtype](leaf)
     if spec.kind == "numbers":
         return np.array(leaf, dtype=float)
     return np.require(np.asarray(leaf), spec.dtype, ["C", "A", "W"])

@@ -8,17 +8,20 @@ a read sees the final value of an element, so a definition may be used wherever 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from jitgrad.define import (
     Definitions,
+    Made,
+    copied,
     definitions,
     executions,
     instance,
+    makers,
     map_operands,
     written,
 )
+from jitgrad.elements import computed, rounded
 from jitgrad.first_writes import first_writes
 from jitgrad.ops import OPS
 from jitgrad.program import (
@@ -118,9 +121,10 @@ def propagate(program: Program) -> Program:
     def source(operand: Operand) -> Operand:
         while isinstance(operand, Ref) and operand.buffer in known:
             found = instance(known[operand.buffer], operand)
-            if found is None:
+            inner = operand if found is None else copied(program, operand, found[1][0])
+            if inner == operand:
                 return operand
-            operand = found[1][0]
+            operand = inner
         return operand
 
     return map_operands(program, source)._replace(result=source(program.result))
@@ -225,9 +229,11 @@ def direct(program: Program) -> Program:
         for at, node in enumerate(nodes):
             if not isinstance(node, Assign) or node.op != "copy":
                 continue
-            source = node.operands[0]
-            only = isinstance(source, Ref) and source.buffer in known and counts[source.buffer] == 1
-            if program.buffers[node.target.buffer].kind == "output" and only and source in made:
+            source, target = node.operands[0], program.buffers[node.target.buffer]
+            if not isinstance(source, Ref) or program.buffers[source.buffer].dtype != target.dtype:
+                continue
+            only = source.buffer in known and counts[source.buffer] == 1
+            if target.kind == "output" and only and source in made:
                 earlier = nodes[made[source]]
                 assert isinstance(earlier, Assign)
                 nodes[at] = earlier._replace(target=node.target)
@@ -241,32 +247,27 @@ def algebra(program: Program) -> Program:
     """Fold constants and apply identities that hold for every IEEE number."""
     known = definitions(program)
 
-    def made(operand: Operand) -> tuple[str, tuple[Operand, ...]] | None:
-        if isinstance(operand, Ref) and operand.buffer in known:
-            return instance(known[operand.buffer], operand)
-        return None
-
     def visit(node: Node) -> Node:
         if isinstance(node, Loop):
             return node._replace(body=tuple(map(visit, node.body)))
         if not isinstance(node, Assign) or node.op == "copy":
             return node
-        op, operands = rewritten(node.op, node.operands, made)
+        dtype = program.buffers[node.target.buffer].dtype
+        op, operands = rewritten(node.op, node.operands, makers(program, known, dtype), dtype)
         return node._replace(op=op, operands=operands)
 
     return program._replace(body=tuple(map(visit, program.body)))
 
 
-Made: TypeAlias = Callable[[Operand], "tuple[str, tuple[Operand, ...]] | None"]
 _SWAPPED = {"add", "mul"}
 
 
 def rewritten(
-    op: str, operands: tuple[Operand, ...], made: Made
+    op: str, operands: tuple[Operand, ...], made: Made, dtype: str = "f8"
 ) -> tuple[str, tuple[Operand, ...]]:
     """Return an equal and simpler op."""
     if not any(isinstance(x, Ref) for x in operands):
-        return "copy", (float(OPS[op].evaluate(*operands)),)
+        return "copy", (computed(op, operands, dtype),)
     if op == "where" and not isinstance(operands[0], Ref):
         return "copy", (operands[1] if operands[0] else operands[2],)
     if op == "where" and operands[1:] == (1.0, 0.0) and _is_truth(operands[0], made):
@@ -274,7 +275,7 @@ def rewritten(
     if op == "pow" and not isinstance(operands[1], Ref):
         return _power(operands[0], operands[1])
     negated = [_negation(x, made) for x in operands]
-    scaled = _scaled(op, operands, negated, made)
+    scaled = _scaled(op, operands, negated, made, dtype)
     if scaled is not None:
         return "mul", scaled
     match op, operands:
@@ -319,7 +320,7 @@ def _factor(op: str, operands: tuple[Operand, ...]) -> tuple[float, Operand] | N
 
 
 def _scaled(
-    op: str, operands: tuple[Operand, ...], negated: list[Operand | None], made: Made
+    op: str, operands: tuple[Operand, ...], negated: list[Operand | None], made: Made, dtype: str
 ) -> tuple[Operand, ...] | None:
     """Move a sign, or a power of two, into the constant of a product.
 
@@ -345,7 +346,8 @@ def _scaled(
         and math.frexp(within[0])[0] == 0.5
         and abs(c) >= 1.0
     ):
-        return (c * within[0], within[1]) if math.isfinite(c * within[0]) else None
+        product = rounded(c * within[0], dtype)
+        return (c * within[0], within[1]) if math.isfinite(product) else None
     return None
 
 
@@ -373,7 +375,7 @@ def common(program: Program) -> Program:
                 nodes.append(node._replace(body=visit(node.body, dict(seen))))
                 continue
             if isinstance(node, Assign) and node.op != "copy" and node.target.buffer in known:
-                key = _key(node)
+                key = program.buffers[node.target.buffer].dtype, _key(node)
                 earlier = seen.get(key)
                 if earlier is not None:
                     nodes.append(node._replace(op="copy", operands=(earlier,)))

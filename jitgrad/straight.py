@@ -2,9 +2,9 @@
 
 Flattening containers and comparing signatures in general code costs tens of microseconds; a
 kernel for ten variables runs in a third of one. So a signature that consists of dicts, lists and
-tuples of float64 arrays and floats gets a function of its own that checks just what can differ,
-allocates the gradients, calls the kernel and puts the result together. It returns `MISS` for any
-other arguments, and the general way takes over.
+tuples of float64 or float32 arrays and floats gets a function of its own that checks just what can
+differ, allocates the gradients, calls the kernel and puts the result together. It returns `MISS`
+for any other arguments, and the general way takes over.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ from jitgrad.signature import is_packed
 from jitgrad.value import Value
 
 MISS = object()
-_F8, _I8 = np.dtype(np.float64), np.dtype(np.int64)
+_DTYPES = {np.dtype(name): name for name in ("f8", "f4", "i8")}
 _NAMES = {
     "ndarray": np.ndarray,
-    "f8": _F8,
-    "i8": _I8,
     "u8": np.dtype(np.uint64),
     "empty": np.empty,
     "MISS": MISS,
+    **{name: dtype for dtype, name in _DTYPES.items()},
 }
 _LARGEST = 200  # leaves: each is a few checks
 _CONTAINERS: dict[type, str] = {dict: "dict", list: "list", tuple: "tuple"}
@@ -84,7 +83,7 @@ class Straight:
         self.checks: list[str] = []
         self.inputs: list[str] = []
         self.gradients: list[str] = []
-        self.shapes: list[tuple[int, ...]] = []
+        self.results: list[str] = []
         self.names: dict[str, Any] = {}
         self.known = known
         self.count = 0
@@ -153,10 +152,11 @@ class Straight:
             return "None"
         if type(leaf) is float:
             shape: tuple[int, ...] = ()
+            dtype: str | None = "f8"
             self.checks.append(f"type({name} := {path}) is float")
         elif type(leaf) is np.ndarray and leaf.ndim and leaf.size and leaf.flags.c_contiguous:
             shape = leaf.shape
-            dtype = {_F8: "f8", _I8: "i8"}.get(leaf.dtype)
+            dtype = _DTYPES.get(leaf.dtype)
             if dtype is None or (dtype == "i8" and number in self.known.wrt):
                 raise _Misfit
             self.checks.append(
@@ -174,15 +174,15 @@ class Straight:
             return "None"
         gradient = f"g{len(self.gradients)}"
         self.gradients.append(gradient)
-        self.shapes.append(shape)
+        self.results.append(f"{shape}, {dtype}" if dtype == "f4" else f"{shape}")
         return gradient if shape else f"float({gradient})"
 
     def text(self, arity: int, single: bool) -> str:
         """Return the function's source."""
         parameters = ", ".join(f"a{n}" for n in range(arity))
         made = "\n".join(
-            f"            {name} = empty({shape})"
-            for name, shape in zip(self.gradients, self.shapes, strict=True)
+            f"            {name} = empty({result})"
+            for name, result in zip(self.gradients, self.results, strict=True)
         )
         returned = (
             self.returned[0] if single else f"({''.join(part + ', ' for part in self.returned)})"
@@ -264,8 +264,8 @@ def surroundings(outside: Sequence[Outside], start: int, known: Leaves) -> Surro
     except _Misfit:
         raise UnsupportedError(
             f"{user_location()}: bind() of a loss that names other data outside itself than "
-            "C-contiguous float64 and int64 arrays, numbers and containers of them; give it as an "
-            "argument"
+            "C-contiguous float64, float32 and int64 arrays, numbers and containers of them; give "
+            "it as an argument"
         ) from None
     return Surroundings(built.checks, built.inputs, {**_NAMES, **built.names})
 
@@ -276,7 +276,7 @@ def straight({parameters}):
         if tracing.tape is None and {checks}:
             packed = frombuffer(array("d", [value._data for value in values]))
             gradient = empty({count})
-            aux = [empty(shape) for shape in aux_shapes]
+            aux = [empty(*made) for made in kinds_of_aux]
             loss = kernel({inputs}, packed, gradient, *aux)
             for value, part in zip(values, gradient.tolist()):
                 if value.requires_grad:
@@ -291,7 +291,7 @@ def straight({parameters}):
 def straight_backward(
     args: tuple[Any, ...],
     values: Sequence[Any],
-    aux_shapes: Sequence[tuple[int, ...]],
+    kinds_of_aux: Sequence[tuple[tuple[int, ...], str]],
     kernel: Any,
     outside: Sequence[Outside] = (),
     fixed: Set[int] = frozenset(),
@@ -314,7 +314,7 @@ def straight_backward(
     )
     names = {
         "values": values,
-        "aux_shapes": aux_shapes,
+        "kinds_of_aux": kinds_of_aux,
         "tracing": active,
         "array": array,
         "frombuffer": np.frombuffer,

@@ -72,7 +72,7 @@ def _pull_sum(_: int, g: Array, operands: Any, axes: Shape, keepdims: bool) -> A
 
 
 def _pull_getitem(_: int, g: Array, operands: Any, index: tuple[Any, ...]) -> Array:
-    received = np.zeros(np.shape(operands[0]))
+    received = np.zeros(np.shape(operands[0]), np.result_type(g))
     if any(isinstance(entry, np.ndarray) for entry in index):
         np.add.at(received, index, g)
     else:
@@ -99,7 +99,7 @@ def _pull_matmul(argument: int, g: Array, operands: Any) -> Array:
 
 
 def _assemble(parts: Any, indices: tuple[Any, ...], shape: Shape) -> Array:
-    whole = np.empty(shape)
+    whole = np.empty(shape, np.result_type(*map(np.asarray, parts)) if parts else float)
     for part, index in zip(parts, indices, strict=True):
         whole[index] = part
     return whole
@@ -109,6 +109,10 @@ PRIMITIVES: dict[str, Primitive] = {
     "sum": Primitive(
         lambda operands, axes, keepdims: np.sum(operands[0], axis=axes, keepdims=keepdims),
         _pull_sum,
+    ),
+    "astype": Primitive(
+        lambda operands, dtype: np.asarray(operands[0]).astype(dtype),
+        lambda _, g, operands, dtype: g,
     ),
     "extreme": Primitive(
         lambda operands, name, axes: getattr(np, name)(operands[0], axis=axes, keepdims=True),

@@ -150,16 +150,16 @@ class _Gathering:
             if run.assigned and number == len(rest):
                 nodes.append(Assign(target, "add", (total, value), site))
                 return nodes
-            total = self._added(total, value, site, nodes)
+            total = self._added(target, total, value, site, nodes)
         nodes.append(Accumulate(target, total, site))
         return nodes
 
     def _depth(self, value: Operand) -> int:
         return self.depths.get(value.buffer, 0) if isinstance(value, Ref) else 0
 
-    def _added(self, a: Operand, b: Operand, site: int, nodes: list[Node]) -> Ref:
+    def _added(self, target: Ref, a: Operand, b: Operand, site: int, nodes: list[Node]) -> Ref:
         name = f"g{len(self.buffers)}"
-        self.buffers[name] = Buffer((), "temporary")
+        self.buffers[name] = Buffer((), "temporary", self.buffers[target.buffer].dtype)
         nodes.append(Assign(Ref(name), "add", (a, b), site))
         return Ref(name)
 

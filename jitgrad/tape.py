@@ -9,8 +9,8 @@ user's code.
 >>> x = tape.add_input("x", (2, 3))
 >>> with Recording(tape):
 ...     y = (2.0 * x.T).sum()
->>> len(tape), tape.symbol_of(y)
-(2, Symbol(op='sum', shape=(3, 2), strides=((2, 1),), axes=(0, 1)))
+>>> len(tape), tape.symbol_of(y)[:4]
+(2, ('sum', (3, 2), ((2, 1),), (0, 1)))
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ import sys
 from array import array
 from collections.abc import Sequence
 from types import CodeType, FrameType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
+from jitgrad import elements
+from jitgrad.elements import kind_of, stored, stored_from, strong
 from jitgrad.errors import (
     ArgumentError,
     ShapeError,
@@ -34,8 +36,8 @@ from jitgrad.errors import (
 )
 from jitgrad.gather import gather, is_array
 from jitgrad.graph import active
-from jitgrad.ops import OPS
 from jitgrad.sites import points, user_frame
+from jitgrad.symbols import REDUCTIONS, SCALAR_SYMBOLS, Input, Symbol
 from jitgrad.traced import (
     CONSTANT,
     LOW,
@@ -62,35 +64,6 @@ Array = np.ndarray[Any, Any]
 CODE_SPAN = 1 << 20  # program points of one code object
 
 
-class Symbol(NamedTuple):
-    """What an instruction does: the op, its result's shape, and how each operand is laid over it.
-
-    ``strides`` holds for each operand the stride of each dimension of the loop nest, which has
-    the extents ``shape``; ``axes`` are the dimensions that a reduction takes together.
-    """
-
-    op: str
-    shape: Shape = ()
-    strides: tuple[Shape, ...] = ()
-    axes: tuple[int, ...] = ()
-
-
-REDUCTIONS = {"sum": ("add", 0.0), "amax": ("maximum", -math.inf), "amin": ("minimum", math.inf)}
-"""The op that each reduction does over and over, and what it starts from."""
-
-
-class Input(NamedTuple):
-    """Something that the kernel reads: an argument, captured data, packed Values, or a table."""
-
-    name: str
-    shape: Shape
-    dtype: str = "f8"
-    data: Array | None = None
-
-
-_SCALAR_SYMBOLS = tuple(Symbol(row.name, (), ((),) * row.arity) for row in OPS.values())
-
-
 class Tape:
     """The instructions of one traced call, in order.
 
@@ -105,7 +78,7 @@ class Tape:
         self.symbols = array("q")
         self.columns = (array("q"), array("q"), array("q"))
         self.sites = array("q")
-        self.table: list[Symbol] = list(_SCALAR_SYMBOLS)
+        self.table: list[Symbol] = list(SCALAR_SYMBOLS)
         self.constants: list[float] = []
         self.inputs: list[Input] = [Input("captured", (0,))]
         self.captured: list[Value] = []
@@ -151,13 +124,15 @@ class Tape:
         self.constants.append(number)
         return CONSTANT - len(self.constants) + 1
 
-    def add_input(self, name: str, shape: Shape, dtype: str = "f8", data: Any = None) -> Traced:
-        """Declare an input and return the Value that stands for it."""
+    def add_input(
+        self, name: str, shape: Shape, dtype: str = "f8", data: Any = None, kind: str = ""
+    ) -> Traced:
+        """Declare an input, data of a kind, and return the Value that stands for it."""
         self.inputs.append(Input(name, shape, dtype, data))
         code = -len(self.inputs) << SHIFT
-        return make(self, code, shape, contiguous(shape), "i" if dtype == "i8" else "f")
+        return make(self, code, shape, contiguous(shape), kind or dtype)
 
-    def _array(self, symbol: Symbol, shape: Shape, codes: Sequence[int], kind: str = "f") -> Traced:
+    def _array(self, symbol: Symbol, shape: Shape, codes: Sequence[int], kind: str) -> Traced:
         a, b, c = (*codes, NOTHING, NOTHING, NOTHING)[:3]
         position = self.record(self.intern(symbol), a, b, c, user_frame())
         return make(self, position << SHIFT, shape, contiguous(shape), kind)
@@ -176,7 +151,7 @@ class Tape:
         if isinstance(operand, Value):
             return self._capture(operand)
         if isinstance(operand, numbers.Real | np.bool_):
-            return make(self, self.constant(float(operand)))
+            return make(self, self.constant(float(operand)), kind=elements.kind_of_number(operand))
         if isinstance(operand, np.ndarray | np.generic):
             return self._table(np.asarray(operand))
         raise ArgumentError(
@@ -192,10 +167,10 @@ class Tape:
         if value._serial > self._newest and not value._operands:
             return self.lift(data)
         if isinstance(data, np.ndarray) and data.ndim:
-            traced = self.add_input("captured", data.shape)
+            traced = self.add_input("captured", data.shape, stored(kind_of(data.dtype)))
             self.captured_arrays.append((len(self.inputs) - 1, value))
         else:
-            traced = make(self, (-1 << SHIFT) + len(self.captured))
+            traced = make(self, (-1 << SHIFT) + len(self.captured), kind="float")
             self.captured.append(value)
         self._captured_codes[id(value)] = traced
         return traced
@@ -209,14 +184,14 @@ class Tape:
                 f"{user_location()}: an array of dtype {data.dtype} was used; expected real numbers"
             )
         if data.ndim == 0:
-            return make(self, self.constant(float(data)))
+            return make(self, self.constant(float(data)), kind=kind_of(data.dtype))
         known = self._tables.get(id(data))
         if known is not None and np.array_equal(known[1], data, equal_nan=data.dtype.kind == "f"):
             return known[2]
-        whole = data.dtype.kind in "iu" and np.can_cast(data.dtype, np.int64)
-        dtype = "i8" if whole else "f8"
-        copied = np.array(data, dtype=dtype, order="C")
-        traced = self.add_input("table", data.shape, dtype, copied)
+        kind = kind_of(data.dtype)
+        whole = kind[0] in "iu" and kind != "u8"
+        copied = np.array(data, "i8" if whole else stored(kind), order="C")
+        traced = self.add_input("table", data.shape, copied.dtype.str[1:], copied, kind)
         self._tables[id(data)] = (data, copied, traced)
         return traced
 
@@ -227,10 +202,13 @@ class Tape:
         if name in OF_TRUTHS and all(map(is_truth, operands)):
             name = of_truths(name)
         values = [x if type(x) is Traced and x.tape is self else self.lift(x) for x in operands]
-        kind = "b" if OPS[name].boolean else "f"
+        kind, dtype, singles = elements.typed(name, tuple([value.kind for value in values]))
         if not any(value.dims for value in values):
             a, b, c = (*[value.code for value in values], NOTHING, NOTHING)[:3]
-            position = self.record(SCALAR[name], a, b, c, user_frame())
+            number = SCALAR[dtype][name]
+            if singles:
+                number = self.intern(self.table[number]._replace(singles=singles))
+            position = self.record(number, a, b, c, user_frame())
             return make(self, position << SHIFT, (), (), kind)
         try:
             shape = np.broadcast_shapes(*(value.dims for value in values))
@@ -245,7 +223,8 @@ class Tape:
             contiguous(shape) if value.code <= CONSTANT else spread(value, shape)
             for value in values
         )
-        return self._array(Symbol(name, shape, strides), shape, [v.code for v in values], kind)
+        symbol = Symbol(name, shape, strides, (), dtype, singles)
+        return self._array(symbol, shape, [v.code for v in values], kind)
 
     def sum(self, x: Any, axis: Any = None, keepdims: bool = False) -> Traced:
         """Record a sum over axes."""
@@ -265,7 +244,9 @@ class Tape:
 
     def _reduced(self, name: str, x: Traced, axes: tuple[int, ...], keepdims: bool) -> Traced:
         kept = tuple(n for d, n in enumerate(x.dims) if d not in axes)
-        result = self._array(Symbol(name, x.dims, (x.strides,), axes), kept, [x.code])
+        kind = elements.added(x.kind) if name == "sum" else strong(x.kind)
+        symbol = Symbol(name, x.dims, (x.strides,), axes, stored(kind))
+        result = self._array(symbol, kept, [x.code], kind)
         for axis in axes if keepdims else ():
             result = insert_axis(result, axis)
         return result
@@ -288,13 +269,21 @@ class Tape:
 
     def assemble(self, parts: Sequence[tuple[Any, Any]], shape: Shape) -> Traced:
         """Record an array that is put together from parts, each with the index where it goes."""
-        result = self._array(Symbol("alloc", shape), shape, ())
-        for part, index in parts:
-            value, target = self.lift(part), self.getitem(result, index)
+        values = [self.lift(part) for part, _ in parts]
+        kind = elements.joined([value.kind for value in values])
+        result = self._array(Symbol("alloc", shape, dtype=stored(kind)), shape, (), kind)
+        for value, (_, index) in zip(values, parts, strict=True):
+            target = self.getitem(result, index)
             strides = (target.strides, spread(value, target.dims))
-            symbol = Symbol("put", target.dims, strides)
-            self._array(symbol, target.dims, (target.code, value.code))
+            symbol = Symbol("put", target.dims, strides, (), *stored_from(kind, (kind, value.kind)))
+            self._array(symbol, target.dims, (target.code, value.code), kind)
         return result
+
+    def astype(self, x: Any, dtype: Any) -> Traced:
+        """Record a copy of another element type."""
+        x, kind = self.lift(x), kind_of(np.dtype(dtype))
+        symbol = Symbol("copy", x.dims, (x.strides,), (), *stored_from(kind, (x.kind,)))
+        return self._array(symbol, x.dims, (x.code,), kind)
 
     def getitem(self, x: Any, index: Any) -> Traced:
         """Return a view, or record a gather for an integer-array index."""
@@ -305,12 +294,16 @@ class Tape:
         return view(x, items)
 
     def gathered(
-        self, code: int, over: Shape, table: int, over_table: Shape, stride: int, shape: Shape
+        self, x: Traced, over: Shape, table: int, over_table: Shape, stride: int, shape: Shape
     ) -> Traced:
         """Record a gather: elements at ``over`` plus ``stride`` times the integers of a table."""
-        return self._array(
-            Symbol("gather", shape, (over, over_table), (stride,)), shape, (code, table)
-        )
+        symbol = Symbol("gather", shape, (over, over_table), (stride,), stored(x.kind))
+        return self._array(symbol, shape, (x.code, table), x.kind)
+
+    def holds_integers(self, x: Traced) -> bool:
+        """Whether this is an input of integers, which can be positions."""
+        given = x.kind != "b1" and CONSTANT < x.code < 0
+        return given and self.inputs[~(x.code >> SHIFT)].dtype == "i8"
 
     def note_indexed(self, where: Traced, extent: int) -> None:
         """Remember that integers which the loss is given are positions on an axis."""
@@ -327,7 +320,7 @@ class Tape:
             raise ShapeError(f"{user_location()}: reshape of {x.dims} to {shape}")
         if not is_contiguous(x):
             x = self.elementwise("copy", (x,))
-        return make(self, x.code, wanted, contiguous(wanted), x.kind)
+        return make(self, x.code, wanted, contiguous(wanted), strong(x.kind) if wanted else x.kind)
 
     def transpose(self, x: Any, axes: Any = None) -> Traced:
         """Return a view with permuted axes."""
@@ -346,17 +339,13 @@ class Tape:
             fits = False
         if not fits:
             raise ShapeError(f"{user_location()}: {x.dims} does not broadcast to {shape}")
-        return make(self, x.code, shape, spread(x, shape), x.kind)
+        return make(self, x.code, shape, spread(x, shape), strong(x.kind) if shape else x.kind)
 
     def detach(self, x: Any) -> Traced:
         """Record a copy through which no derivative flows."""
-        detached = self.elementwise("detach", (x,))
-        detached.kind = x.kind if type(x) is Traced else "f"
-        return detached
+        return self.elementwise("detach", (x,))
 
-    def wrap(self, x: Any) -> Traced:
-        """Return the traced Value for ``Value(x)``."""
-        return self.lift(x)
+    wrap = lift
 
     def refuse(self, x: Any, what: str) -> NoReturn:
         """Raise the error for asking a traced Value for its number."""

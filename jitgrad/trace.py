@@ -12,6 +12,7 @@ from jitgrad.binding import Bound
 from jitgrad.errors import DataDependentError, JitgradError, NotScalarError, user_location
 from jitgrad.graph import newest_serial
 from jitgrad.lower import Columns, captured_order, columns, input_names, lower, rolled
+from jitgrad.narrow import narrow_tables
 from jitgrad.outside import Outside, Rebuilt, underlying
 from jitgrad.program import Program
 from jitgrad.shapes import natural_shapes
@@ -122,7 +123,7 @@ def trace(function: Callable[..., Any], bound: Bound, has_aux: bool) -> TracedCa
     tree = rolled(cols)
     found = time.perf_counter()
     outputs = [loss, *(leaf for leaf in aux if isinstance(leaf, Traced))]
-    program = _labelled(lower(tape, tree, cols, outputs), arguments)
+    program = _labelled(narrow_tables(lower(tape, tree, cols, outputs)), arguments)
     lowered = time.perf_counter()
     return TracedCall(
         tape,
@@ -172,8 +173,7 @@ class _Inputs:
         if not spec.traced:
             return leaf
         self.found.append((source, number, name))
-        traced = self.tape.add_input(name, spec.shape, spec.dtype)
-        traced.kind = "b" if spec.kind == "truths" else traced.kind
+        traced = self.tape.add_input(name, spec.shape, spec.dtype, kind=spec.of)
         return unpacked(traced, spec.static) if spec.kind == "numbers" else traced
 
     def needed(self, error: DataDependentError) -> NumberNeeded | None:
@@ -195,8 +195,8 @@ class _Inputs:
             shape = cols.inputs[0].shape
             given.append(Argument(names[0], "parameters", "captured", 0, shape, "f8"))
         for count, (n, _) in enumerate(self.tape.captured_arrays):
-            shape = cols.inputs[n].shape
-            given.append(Argument(names[n], f"captured{count}", "value", count, shape, "f8"))
+            shape, dtype = cols.inputs[n].shape, cols.inputs[n].dtype
+            given.append(Argument(names[n], f"captured{count}", "value", count, shape, dtype))
         return tuple(given)
 
 

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from jitgrad.elements import FLOATS, element_type, strong, typed
 from jitgrad.errors import (
     ArgumentError,
     PositionError,
@@ -38,7 +39,9 @@ SHIFT = 32
 LOW = (1 << SHIFT) - 1
 CONSTANT = -(1 << 61)  # constant number k has the code CONSTANT - k
 NOTHING = -(1 << 63)  # an unused operand slot
-SCALAR = {name: number for number, name in enumerate(OPS)}  # the symbols of the scalar ops
+# The symbols of the scalar ops, by what they compute in.
+SCALAR = {"f8": {name: n for n, name in enumerate(OPS)}}
+SCALAR["f4"] = {name: n + len(OPS) for name, n in SCALAR["f8"].items()}
 
 
 def contiguous(shape: Shape) -> Shape:
@@ -71,7 +74,7 @@ class Traced(Value):
     code: int
     dims: Shape
     strides: Shape
-    kind: str  # "f" number, "b" truth value, "i" integer data
+    kind: str  # see `elements`
 
     _data = _without_number("number")
     _grad = _without_number("gradient")
@@ -81,7 +84,7 @@ class Traced(Value):
     @property
     def requires_grad(self) -> bool:  # type: ignore[override]
         """Whether a derivative can flow into it."""
-        return self.kind == "f"
+        return self.kind in FLOATS
 
     @property
     def shape(self) -> Shape:
@@ -101,7 +104,7 @@ class Traced(Value):
     @property
     def element_type(self) -> np.dtype[Any]:
         """NumPy's dtype of the number that will be here."""
-        return np.dtype({"f": np.float64, "b": np.bool_, "i": np.int64}[self.kind])
+        return element_type(self.kind)
 
     @property
     def data(self) -> Any:
@@ -169,7 +172,7 @@ class Traced(Value):
         return self.tape.refuse(self, "math.trunc()")
 
 
-def make(tape: Any, code: int, dims: Shape = (), strides: Shape = (), kind: str = "f") -> Traced:
+def make(tape: Any, code: int, dims: Shape = (), strides: Shape = (), kind: str = "f8") -> Traced:
     """Make a view of a tape entry or an input."""
     traced: Traced = object.__new__(Traced)
     traced.tape = tape
@@ -196,7 +199,7 @@ def spread(x: Traced, shape: Shape) -> Shape:
 def insert_axis(x: Traced, at: int) -> Traced:
     """Return a view with a new axis of extent 1."""
     dims, strides = (*x.dims[:at], 1, *x.dims[at:]), (*x.strides[:at], 0, *x.strides[at:])
-    return make(x.tape, x.code, dims, strides, x.kind)
+    return make(x.tape, x.code, dims, strides, strong(x.kind))
 
 
 def is_contiguous(x: Traced) -> bool:
@@ -240,7 +243,8 @@ def view(x: Traced, items: tuple[Any, ...]) -> Traced:
                 )
             start %= extent
         code += stride * start
-    return make(x.tape, code, tuple(dims), tuple(strides), x.kind)
+    kind = strong(x.kind) if dims else x.kind
+    return make(x.tape, code, tuple(dims), tuple(strides), kind)
 
 
 def _whole(item: Any) -> int:
@@ -265,7 +269,7 @@ OF_TRUTHS = {
 def is_truth(operand: Any) -> bool:
     """Whether an operand, traced or not, is a truth value or an array of them."""
     if type(operand) is Traced:
-        return operand.kind == "b"
+        return operand.kind == "b1"
     return isinstance(operand, bool | np.bool_) or getattr(operand, "dtype", None) == np.bool_
 
 
@@ -303,31 +307,46 @@ def normal_order(axes: Any, ndim: int) -> tuple[int, ...]:
 
 def _binary(name: str, reflected: bool, sign: str = "") -> Callable[[Traced, Any], Any]:
     """Make an operator; with a sign, the in-place one."""
-    symbol, kind = SCALAR[name], "b" if OPS[name].boolean else "f"
+    known = {kind: _scalar_symbols(name, kind) for kind in FLOATS}
 
     def method(self: Traced, other: Any) -> Any:
         tape = self.tape
+        found = None
+        if not self.dims and self.kind in known:
+            if type(other) is Traced and other.tape is tape:
+                if not other.dims:
+                    found, theirs = known[self.kind].get(other.kind), other.code
+            elif type(other) is float or type(other) is int:
+                found, theirs = known[self.kind]["float"], tape.constant(other)
+        if found is None:
+            return _general(name, self, other, reflected, sign)
         mine = self.code
-        if type(other) is Traced and other.tape is tape:
-            if self.dims or other.dims or self.kind == "b":
-                if sign:
-                    _in_place(self, other.dims, sign)
-                return tape.elementwise(name, (other, self) if reflected else (self, other))
-            theirs = other.code
-        elif not self.dims and (type(other) is float or type(other) is int):
-            theirs = tape.constant(other)
-        elif isinstance(other, Value | numbers.Real | np.ndarray | np.generic):
-            if sign:
-                _in_place(self, getattr(other, "shape", ()), sign)
-            return tape.elementwise(name, (other, self) if reflected else (self, other))
-        else:
-            return NotImplemented
         if reflected:
             mine, theirs = theirs, mine
+        symbol, kind = found
         position = tape.record(symbol, mine, theirs, NOTHING, sys._getframe(1))
         return make(tape, position << SHIFT, (), (), kind)
 
     return method
+
+
+def _scalar_symbols(name: str, kind: str) -> dict[str, tuple[int, str]]:
+    """Return the symbol and the result's kind for each kind of another scalar; none is widened."""
+    every = {other: typed(name, (kind, other)) for other in FLOATS}
+    return {
+        other: (SCALAR[found.dtype][name], found.kind)
+        for other, found in every.items()
+        if not found.singles
+    }
+
+
+def _general(name: str, x: Traced, other: Any, reflected: bool, sign: str) -> Any:
+    """Apply an operator to anything."""
+    if not isinstance(other, Value | numbers.Real | np.ndarray | np.generic):
+        return NotImplemented
+    if sign:
+        _in_place(x, getattr(other, "shape", ()), sign)
+    return x.tape.elementwise(name, (other, x) if reflected else (x, other))
 
 
 def _in_place(x: Traced, shape: Shape, sign: str) -> None:
@@ -342,13 +361,15 @@ def _in_place(x: Traced, shape: Shape, sign: str) -> None:
 
 
 def _unary(name: str) -> Callable[[Traced], Any]:
-    symbol = SCALAR[name]
+    every = {kind: typed(name, (kind,)) for kind in FLOATS}
+    known = {kind: (SCALAR[found.dtype][name], found.kind) for kind, found in every.items()}
 
     def method(self: Traced) -> Any:
-        if self.dims:
+        if self.dims or self.kind not in known:
             return self.tape.elementwise(name, (self,))
+        symbol, kind = known[self.kind]
         position = self.tape.record(symbol, self.code, NOTHING, NOTHING, sys._getframe(1))
-        return make(self.tape, position << SHIFT)
+        return make(self.tape, position << SHIFT, (), (), kind)
 
     return method
 

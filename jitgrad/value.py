@@ -329,9 +329,8 @@ class Value(Node):
                 f"{user_location()}: astype({np.dtype(dtype)}) of a Value: only floats carry a "
                 "gradient. Write .data.astype(...) for an array without one."
             )
-        truth = _is_truth(self)
-        out: Value = elementwise("where", self, 1.0, 0.0) if truth else elementwise("copy", self)
-        return out
+        out: Value = elementwise("where", self, 1.0, 0.0) if _is_truth(self) else self
+        return structural("astype", (out,), np.dtype(dtype))  # type: ignore[no-any-return]
 
     def conjugate(self) -> Value:
         """Return itself: Values are real. NumPy's variance of an object array asks for it."""

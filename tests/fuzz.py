@@ -201,7 +201,8 @@ class Pipeline:
     def executed(self, kernel, program):
         kernel.__globals__.update(np=Poisoned(), float=np.float64)
         given = [np.float64(a) if isinstance(a, float) else a for a in fresh(self.given)]
-        gradients = [np.full(program.buffers[name].shape, np.nan) for name in self.outputs]
+        outputs = [program.buffers[name] for name in self.outputs]
+        gradients = [np.full(output.shape, np.nan, output.dtype) for output in outputs]
         with np.errstate(all="ignore"):  # NumPy's floats divide by zero, as Numba's do
             value = kernel(*given, *gradients)
         return Result(float(value), gradients)
@@ -215,7 +216,9 @@ def called(step):
 class Poisoned:
     """NumPy, except that new arrays hold NaN."""
 
-    empty = staticmethod(functools.partial(np.full, fill_value=np.nan))
+    @staticmethod
+    def empty(shape, dtype=float):
+        return np.full(shape, np.nan, dtype)
 
     def __getattr__(self, name):
         return getattr(np, name)

@@ -106,7 +106,7 @@ def test_bind_of_several_arguments_and_aux():
     np.testing.assert_array_equal(step.aux, X + SCALE)
 
 
-@pytest.mark.parametrize("given", [[0.1] * 20, X.astype("f4"), np.ones((3, 2))[:, 0]])
+@pytest.mark.parametrize("given", [[0.1] * 20, X.astype("f2"), np.ones((3, 2))[:, 0]])
 def test_bind_refuses_what_it_would_have_to_copy(given):
     with pytest.raises(ArgumentError, match="used in place"):
         jitgrad.compile(lambda x: np.sum(np.asarray(x) ** 2) if 0 else sum(v * v for v in x)).bind(
