@@ -8,12 +8,10 @@ results differ by a unit in the last place; NaN, infinity and the sign of a zero
 
 from __future__ import annotations
 
-import numpy as np
-
 from jitgrad.define import definitions, instance
 from jitgrad.program import Assign, Loop, Node, Operand, Program, Ref
 
-LIMITS = {"f8": np.finfo(np.float64), "f4": np.finfo(np.float32)}
+LIMITS = {"f8": (2.0**-1022, 2.0**1023), "f4": (2.0**-126, 2.0**127)}  # of normal numbers
 
 
 def rounding(program: Program) -> Program:
@@ -62,8 +60,8 @@ def _scaled(op: str, operands: tuple[Operand, ...], dtype: str) -> tuple[float, 
 
 
 def _is_normal(number: float, dtype: str) -> bool:
-    limits = LIMITS[dtype]
-    return float(limits.tiny) <= abs(number) <= float(limits.max)
+    least, most = LIMITS[dtype]
+    return least <= abs(number) <= most
 
 
 def _may_join(first: float, second: float, dtype: str) -> bool:
