@@ -319,22 +319,27 @@ def ieee(function: Callable[..., Number], *operands: Number) -> Number:
         return _quiet_float(function, *map(np.float64, operands))
 
 
+def _pole(_: Number) -> float:
+    """What lgamma is where Python's raises; erf and erfc never do."""
+    return math.inf
+
+
 def _scalar_library(module: str, function: str) -> Callable[..., Number]:
     """Python's own function where it has one, NumPy's for the edges on which Python raises."""
     slow: Any = getattr(np, function, None)
     fast = getattr(math, {"arctan2": "atan2"}.get(function, function.replace("arc", "a")), None)
     if module == "special":
-        return getattr(special, function)  # type: ignore[no-any-return]
-    if module == "math":
-        return getattr(math, function)  # type: ignore[no-any-return]
-    if fast is None or function in ("floor", "ceil"):
+        fast = slow = getattr(special, function)
+    elif module == "math":
+        fast, slow = getattr(math, function), _pole
+    elif fast is None or function in ("floor", "ceil"):
         return functools.partial(_quiet_float, slow)
 
     def call(*operands: float) -> Number:
         try:
             return fast(*operands)
-        except (ValueError, OverflowError):
-            return _quiet_float(slow, *operands)
+        except (ValueError, OverflowError, ZeroDivisionError):
+            return _quiet_float(slow, *map(np.float64, operands))
 
     return call
 

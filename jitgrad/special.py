@@ -34,6 +34,7 @@ def _beside(x: float) -> float:
 
 
 LOWEST = -1000.0  # of an argument that the recurrence alone raises
+HIGHEST = 100.0  # order: the factorials of higher ones overflow
 
 
 @register_jitable  # type: ignore[untyped-decorator]
@@ -62,11 +63,11 @@ def digamma(x: float) -> float:
 def polygamma(n: float, x: float) -> float:
     """Return the derivative of digamma of order n.
 
-    NaN at 0 and the negative integers, for an n that is not a whole number of at least 1, and for
-    n above 1 below x = -1000.
+    NaN at 0 and the negative integers, for an n that is not a whole number from 1 to 100, and for n
+    above 1 below x = -1000.
     """
     pole = x == -math.inf or (x <= 0.0 and x == np.floor(x))
-    if pole or n < 1.0 or n != np.floor(n) or (n > 1.0 and x < LOWEST):
+    if pole or not 1.0 <= n <= HIGHEST or n != np.floor(n) or (n > 1.0 and x < LOWEST):
         return math.nan
     if x < 0.0 and n == 1.0:
         sine = math.sin(math.pi * _beside(x))

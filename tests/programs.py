@@ -43,8 +43,9 @@ def execute_exactly(source):
         if library_call(name):
             exact = functools.partial(_exactly, row)
             namespace[f"numpy_{name}"] = exact
-            if callable(namespace.get(name)):
-                namespace[name] = exact
+            for called in {name, library_call(name)[1]}:
+                if callable(namespace.get(called)):
+                    namespace[called] = exact
     namespace["float"] = np.float64
     return namespace[source.name]
 

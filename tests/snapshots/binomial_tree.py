@@ -28,7 +28,7 @@ def binomial_tree_gradient(spot, sigma, grad_spot, grad_sigma):
     total = np.empty(6)
     total2 = np.empty(6)
     # corpus.py:binomial_tree+2
-    up = np.exp(0.4472135954999579 * sigma)
+    up = np.exp(sigma * 0.4472135954999579)
     # corpus.py:binomial_tree+3
     down = 1.0 / up
     # corpus.py:binomial_tree+4
@@ -83,5 +83,5 @@ def binomial_tree_gradient(spot, sigma, grad_spot, grad_sigma):
     # corpus.py:binomial_tree+3
     up_bar += t12 + (t11 - t12) * -(down * down)
     # corpus.py:binomial_tree+2
-    grad_sigma[()] = 0.4472135954999579 * (up_bar * up)
+    grad_sigma[()] = up_bar * up * 0.4472135954999579
     return t4[5, 0]

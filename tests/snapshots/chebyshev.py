@@ -48,5 +48,5 @@ def chebyshev_gradient(c, x, grad_c, grad_x):
     # corpus.py:chebyshev+2
     grad_c[0] += 1.0
     grad_c[1] += x
-    grad_x[()] = c_1 - now_bar3 + now_bar4 * t1 + 2.0 * (t2 + now_bar4 * x)
+    grad_x[()] = c_1 - now_bar3 + now_bar4 * t1 + (t2 + now_bar4 * x) * 2.0
     return total6

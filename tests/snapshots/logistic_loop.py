@@ -42,4 +42,4 @@ def logistic_loop_gradient(w, X, y, grad_w):
     grad_w[1] = grad_w_1
     grad_w[2] = grad_w_2
     grad_w[3] = grad_w_3
-    return 0.08333333333333333 * total
+    return total / 12.0

@@ -62,4 +62,4 @@ def mlp_gradient(
             grad_params_W1[1, j] += t3 * X_1
             grad_params_W1[2, j] += t3 * X_2
     grad_params_b2[()] = grad_params_b2_2
-    return 0.125 * total
+    return total / 8.0

@@ -163,4 +163,4 @@ def rk4_gradient(params, data, grad_params):
     grad_params[0] = grad_params_0
     grad_params[5] += v_bar
     grad_params[4] += u_bar
-    return 0.125 * total
+    return total / 8.0

@@ -181,4 +181,4 @@ def softmax_cross_entropy_gradient(W, X, grad_W):
     grad_W[1, 3] = t33 + score_bar_3_3 * X_1_1
     t34 = grad_W_2_3 + score_bar_3_2 * X_5_2 + score_bar_3_4 * X_0_2
     grad_W[2, 3] = t34 + score_bar_3_3 * X_1_2
-    return 0.16666666666666666 * total9
+    return total9 / 6.0
