@@ -69,6 +69,7 @@ class _Fusion:
     def __init__(self, buffers: dict[str, Buffer], strict: bool) -> None:
         self.buffers = buffers
         self.strict = strict
+        self.known: dict[tuple[int, int], tuple[int, int]] = {}  # of two nodes of a block
 
     def block(self, block: Block, outer: Ranges) -> Block:
         """Fuse the loops of a block, then those inside the result."""
@@ -85,6 +86,7 @@ class _Fusion:
 
     def _fused(self, block: Block, outer: Ranges) -> Block:
         uses = [touched(node, self.buffers) for node in block]
+        self.known = {}
         after = self._dependences(uses, outer)
         groups = {
             n: _Group((n,), True, _direction(node, self.buffers, outer, self.strict))
@@ -221,23 +223,37 @@ class _Fusion:
 
         It is the iteration of the member that stands first in the block minus that of the other.
         """
-        meeting = Meeting(self.buffers, outer, self.strict)
         low = high = 0
         for one in a.members:
-            for other_one in b.members:
-                m, n = sorted((one, other_one))
-                first, second = block[m], block[n]
-                assert isinstance(first, Loop) and isinstance(second, Loop)
-                span = max(bounds(first.extent, dict(outer))[1], 0)
-                for root in uses[m].keys() & uses[n].keys():
-                    for use in uses[m][root]:
-                        for other in uses[n][root]:
-                            if meeting.order_matters(use, other):
-                                found = meeting.distances(
-                                    use, other, first.index, second.index, span
-                                )
-                                if found is not None:
-                                    low, high = min(low, found[0]), max(high, found[1])
+            for other in b.members:
+                m, n = sorted((one, other))
+                if (m, n) not in self.known:
+                    pair = block[m], block[n]
+                    self.known[m, n] = self._between(*pair, uses[m], uses[n], outer)
+                found = self.known[m, n]
+                low, high = min(low, found[0]), max(high, found[1])
+        return low, high
+
+    def _between(
+        self,
+        first: Node,
+        second: Node,
+        uses: dict[str, list[Use]],
+        others: dict[str, list[Use]],
+        outer: Ranges,
+    ) -> tuple[int, int]:
+        """The same for two loops."""
+        meeting = Meeting(self.buffers, outer, self.strict)
+        assert isinstance(first, Loop) and isinstance(second, Loop)
+        span = max(bounds(first.extent, dict(outer))[1], 0)
+        low = high = 0
+        for root in uses.keys() & others.keys():
+            for use in uses[root]:
+                for other in others[root]:
+                    if meeting.order_matters(use, other):
+                        found = meeting.distances(use, other, first.index, second.index, span)
+                        if found is not None:
+                            low, high = min(low, found[0]), max(high, found[1])
         return low, high
 
 

@@ -116,7 +116,8 @@ def propagate(program: Program) -> Program:
     known = {name: d for name, d in definitions(program).items() if d.node.op == "copy"}
     if not known:
         return program
-    known = {name: d for name, d in known.items() if name not in _worth_gathering(program, known)}
+    kept = _worth_gathering(program, known)
+    known = {name: d for name, d in known.items() if name not in kept}
 
     def source(operand: Operand) -> Operand:
         while isinstance(operand, Ref) and operand.buffer in known:
