@@ -75,7 +75,7 @@ def blocks(text):
 def pairs(text):
     """Yield each block of code with the output block that follows it, or None."""
     found = blocks(text)
-    for block, following in zip(found, [*found[1:], None], strict=True):
+    for block, following in zip(found, [*found[1:], None], strict=False):
         if block.is_code:
             shows = following is not None and following.is_output
             yield block, following if shows else None
