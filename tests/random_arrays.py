@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jitgrad.graph import NUMPY
+from tests.random_functions import Drawing
 
 PREAMBLE = """\
 import numpy as np
@@ -190,7 +191,7 @@ def evaluated(text):
     return eval(text, dict(helpers()))
 
 
-class Maker:
+class Maker(Drawing):
     """Writes one program."""
 
     def __init__(self, seed):
@@ -210,16 +211,6 @@ class Maker:
         self.count = 0
 
     # --- small things ---
-
-    def chance(self, probability):
-        return self.draw.random() < probability
-
-    def one(self, *choices):
-        return self.draw.choice(choices)
-
-    def fresh(self, stem):
-        self.count += 1
-        return f"{stem}{self.count}"
 
     def number(self):
         number = round(self.draw.uniform(-1.5, 1.5), 2)

@@ -113,7 +113,21 @@ def is_mixed(text):
     return re.search(r"\bo\d", text) is not None
 
 
-class Maker:
+class Drawing:
+    """What makers of random programs have in common: ``draw`` decides, ``count`` numbers names."""
+
+    def chance(self, probability):
+        return self.draw.random() < probability
+
+    def one(self, *choices):
+        return self.draw.choice(choices)
+
+    def fresh(self, stem):
+        self.count += 1
+        return f"{stem}{self.count}"
+
+
+class Maker(Drawing):
     """Writes one function."""
 
     def __init__(self, seed):
@@ -129,16 +143,6 @@ class Maker:
         self.work = 1
 
     # --- small things ---
-
-    def chance(self, probability):
-        return self.draw.random() < probability
-
-    def one(self, *choices):
-        return self.draw.choice(choices)
-
-    def fresh(self, stem):
-        self.count += 1
-        return f"{stem}{self.count}"
 
     def say(self, line):
         self.lines.append("    " * self.level + line)
