@@ -49,8 +49,6 @@ class Bound(NamedTuple):
         Those that hold numbers, arrays or containers.
     outside_leaves, outside_specs
         Of all of these, in order.
-    outside_keys
-        Where each of these leaves stands.
     key : tuple
         What the trace depends on.
     """
@@ -65,7 +63,6 @@ class Bound(NamedTuple):
     around: Sequence[tuple[Outside, Any]]
     outside_leaves: list[Any]
     outside_specs: tuple[Spec, ...]
-    outside_keys: Sequence[Any]
     key: Any
 
     def names(self) -> list[str]:
@@ -156,7 +153,17 @@ class Binder:
 
     def fix(self, bound: Bound, numbers: Iterable[int]) -> None:
         """From now on take some leaves of the surroundings as they are: each value is traced."""
-        self.static |= {bound.outside_keys[n] for n in numbers}
+        keys = [
+            (place.key, n)
+            for place, content in bound.around
+            for n in range(len(flatten(content)[0]))
+        ]
+        self.static |= {keys[number] for number in numbers}
+
+    def _outside_spec(self, leaf: Any, place: Outside, number: int) -> Spec:
+        if (place.key, number) in self.static:
+            return spec_as_it_is(leaf)
+        return outside_spec(leaf, place.name)
 
     def by_place(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -206,17 +213,11 @@ class Binder:
         found: list[Any] = []
         specs: list[Spec] = []
         shapes = []
-        places_of: list[Any] = []
         for place, content in around:
             inner, structure = flatten(content)
             shapes.append((place.key, structure))
             found += inner
-            keys = [(place.key, n) for n in range(len(inner))]
-            specs += [
-                spec_as_it_is(leaf) if key in self.static else outside_spec(leaf, place.name)
-                for key, leaf in zip(keys, inner, strict=True)
-            ]
-            places_of += keys
+            specs += [self._outside_spec(leaf, place, n) for n, leaf in enumerate(inner)]
         structures, own, keywords = inside
         key = (structures, own, keywords, tuple(shapes), tuple(specs), tuple(others))
         return Bound(
@@ -230,6 +231,5 @@ class Binder:
             around,
             found,
             tuple(specs),
-            places_of,
             key,
         )

@@ -105,7 +105,7 @@ def stages(traced: TracedCall, wrt: tuple[int, ...], strict: bool) -> Iterator[t
     yield MIRRORED, program
     for step in STRICT_PASSES if strict else PASSES:
         program = step(program)
-        yield getattr(step, "__name__", "fuse"), program
+        yield step.__name__, program
 
 
 def build(

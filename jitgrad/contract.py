@@ -24,6 +24,7 @@ from jitgrad.program import (
     Program,
     Ref,
     map_refs,
+    nest,
     storage,
 )
 
@@ -205,10 +206,8 @@ def _old_is_done(window: _Window, new: int) -> bool:
 def _copy(source: str, target: str, shape: tuple[int, ...], suffix: str) -> Node:
     names = [f"c{axis}_{target}_{suffix}" for axis in range(len(shape))]
     index = tuple(map(Affine.index, names))
-    node: Node = Assign(Ref(target, index), "copy", (Ref(source, index),))
-    for name, extent in reversed(list(zip(names, shape, strict=True))):
-        node = Loop(name, Affine(extent), (node,))
-    return node
+    copy = Assign(Ref(target, index), "copy", (Ref(source, index),))
+    return nest(list(zip(names, shape, strict=True)), copy)
 
 
 # --- carried values that are stored all the same -------------------------------------------------

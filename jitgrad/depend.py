@@ -93,11 +93,11 @@ class Meeting(NamedTuple):
             )
             return whole if first_a <= last_b and first_b <= last_a else None
         low, high = whole
-        extents = [{loop.index: loop.extent for loop in use.loops} for use in (a, b)]
+        ends_a, ends_b = self._last(a.loops, over_a), self._last(b.loops, over_b)
         for p, q in zip(a.ref.index, b.ref.index, strict=True):
             if p.gathers() or q.gathers():
                 continue
-            rest = self._rest(p, q, index_a, index_b, extents[0], extents[1])
+            rest = self._rest(p, q, index_a, index_b, ends_a, ends_b)
             found = self._axis(p, q, index_a, index_b, over_a, over_b, rest)
             if found is None:
                 return None
@@ -133,8 +133,8 @@ class Meeting(NamedTuple):
         q: Affine,
         index_a: str,
         index_b: str,
-        extents_a: Mapping[str, Affine],
-        extents_b: Mapping[str, Affine],
+        last_a: Mapping[str, Affine],
+        last_b: Mapping[str, Affine],
     ) -> tuple[int, int]:
         """Return the interval of p - q without the two indices.
 
@@ -142,33 +142,23 @@ class Meeting(NamedTuple):
         positions i and j differ.
         """
         low = high = Affine(p.constant - q.constant)
-        parts = [(atom, c, index_a, extents_a) for atom, c in p.terms]
-        parts += [(atom, -c, index_b, extents_b) for atom, c in q.terms]
-        for atom, c, moving, extents in parts:
+        parts = [(atom, c, index_a, last_a) for atom, c in p.terms]
+        parts += [(atom, -c, index_b, last_b) for atom, c in q.terms]
+        for atom, c, moving, last in parts:
             if atom in self.outer:
                 low, high = low.plus(Affine.index(atom), c), high.plus(Affine.index(atom), c)
             elif atom != moving:
-                last = self._last(extents[atom], extents)
-                low, high = (
-                    low.plus(last, min(c, 0)) if c < 0 else low,
-                    high.plus(last, c) if c > 0 else high,
-                )
+                low, high = low.plus(last[atom], min(c, 0)), high.plus(last[atom], max(c, 0))
         return bounds(low, self.outer)[0], bounds(high, self.outer)[1]
 
-    def _last(self, extent: Affine, extents: Mapping[str, Affine]) -> Affine:
-        """Return the largest value of an index in terms of the outer ones."""
-        if extent.indices() <= set(self.outer):
-            last = extent.plus(-1)
-            return last if bounds(last, self.outer)[0] >= 0 else Affine(self._most(extent, extents))
-        return Affine(self._most(extent, extents))
-
-    def _most(self, extent: Affine, extents: Mapping[str, Affine]) -> int:
-        most = extent.constant
-        for atom, c in extent.terms:
-            within = self.outer.get(atom)
-            first, last = (0, self._most(extents[atom], extents)) if within is None else within
-            most += max(c * first, c * last)
-        return max(most - 1, 0)
+    def _last(self, loops: tuple[Loop, ...], over: Ranges) -> dict[str, Affine]:
+        """Return the largest value of each index, in terms of the outer ones where it can be."""
+        found = {}
+        for loop in loops:
+            last = loop.extent.plus(-1)
+            known = last.indices() <= set(self.outer) and bounds(last, self.outer)[0] >= 0
+            found[loop.index] = last if known else Affine(over[loop.index][1])
+        return found
 
     def _flat(self, ref: Ref, ranges: Ranges) -> tuple[int, int]:
         """Return between which elements of the owning storage a reference lies."""

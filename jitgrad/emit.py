@@ -399,8 +399,7 @@ class _Printer:
 
     def _is_sum(self, target: Ref, scope: _Scope) -> bool:
         """Whether a loop only ever adds to a target, so that no order of its terms is special."""
-        gathers = any(place.gathers() for place in target.index)
-        varies = gathers or scope.over in target.indices() or target in scope.assigned
+        varies = target.gathers() or scope.over in target.indices() or target in scope.assigned
         return not (self.strict or varies or self._root(target) in scope.read)
 
     def _root(self, ref: Ref) -> str:

@@ -116,7 +116,9 @@ class _Fusion:
                 if a is None or b is None or not (a.is_loop and b.is_loop):
                     continue
                 merged = self._merge(a, b, uses, block, outer)
-                if merged is not None and not self._path_between(a, b, owner, groups, after):
+                if isinstance(merged, _Group) and not self._path_between(
+                    a, b, owner, groups, after
+                ):
                     groups[earlier] = merged
                     del groups[later]
                     for n in merged.members:
@@ -195,25 +197,26 @@ class _Fusion:
 
     def _merge(
         self, a: _Group, b: _Group, uses: list[dict[str, list[Use]]], block: Block, outer: Ranges
-    ) -> _Group | None:
+    ) -> _Group | str:
+        """Make one group of two, or say what stands against it."""
         first, second = block[a.members[0]], block[b.members[0]]
         assert isinstance(first, Loop) and isinstance(second, Loop)
         if first.extent != second.extent:
-            return None
+            return f"their extents are {first.extent.constant} and {second.extent.constant}"
         if a.backward is not None and b.backward is not None and a.backward != b.backward:
-            return None
+            return "one has to run forwards and the other backwards"
         roots = [{root for m in g.members for root in uses[m]} for g in (a, b)]
         if not roots[0] & roots[1]:
-            return None
+            return "they share no data"
         fixed = a.backward if a.backward is not None else b.backward
         low, high = self._distances(a, b, uses, block, outer)
         backward = fixed
         if low < 0 and high > 0:
-            return None
+            return "each needs other iterations of the other"
         if low < 0 or high > 0:
             backward = low >= 0 and high > 0
             if fixed is not None and fixed != backward:
-                return None
+                return "the second needs iterations that the first has not reached"
         return _Group(tuple(sorted((*a.members, *b.members))), True, backward)
 
     def _distances(
@@ -288,20 +291,12 @@ def apart(program: Program, first: Node, second: Node) -> str:
         return ""
     if not (isinstance(first, Loop) and isinstance(second, Loop)):
         return "one of them is no loop"
-    if first.extent != second.extent:
-        return f"their extents are {first.extent.constant} and {second.extent.constant}"
-    fusion = _Fusion(program.buffers, strict=False)
-    one = _Group((0,), True, _direction(first, program.buffers, {}, False))
-    other = _Group((1,), True, _direction(second, program.buffers, {}, False))
-    directions = {one.backward, other.backward} - {None}
-    if len(directions) > 1:
-        return "one has to run forwards and the other backwards"
-    low, high = fusion._distances(one, other, uses, (first, second), {})
-    if low < 0 < high or (directions and low < 0 and True in directions):
-        return "each needs other iterations of the other"
-    if high > 0 and True not in directions:
-        return "the second needs what later iterations of the first make"
-    return ""
+    one, other = (
+        _Group((n,), True, _direction(loop, program.buffers, {}, False))
+        for n, loop in enumerate((first, second))
+    )
+    merged = _Fusion(program.buffers, strict=False)._merge(one, other, uses, (first, second), {})
+    return merged if isinstance(merged, str) else ""
 
 
 # --- fills ---------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from jitgrad.program import (
     Ref,
     Statement,
     map_refs,
+    nest,
     operands_of,
     walk,
 )
@@ -216,7 +217,5 @@ def _gathered(program: Program, name: str, late: _Late) -> Node:
     index = tuple(map(Affine.index, names))
     atom = Ref(late.table, (index[late.axis],))
     source = (*index[: late.axis], Affine(0, ((atom, 1),)), *index[late.axis + 1 :])
-    node: Node = Assign(Ref(name, index), "copy", (Ref(_each(name), source),))
-    for axis in reversed(range(len(shape))):
-        node = Loop(names[axis], Affine(shape[axis]), (node,))
-    return node
+    copy = Assign(Ref(name, index), "copy", (Ref(_each(name), source),))
+    return nest(list(zip(names, shape, strict=True)), copy)

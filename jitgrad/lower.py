@@ -29,6 +29,7 @@ from jitgrad.program import (
     Operand,
     Program,
     Ref,
+    nest,
     storage,
     substitute,
 )
@@ -435,14 +436,6 @@ def _leaf(number: int, found: Instances, table: list[Symbol], cols: Columns) -> 
 
 def _box(indices: Ints) -> Shape:
     return tuple(int(n) + 1 for n in indices.max(axis=0))
-
-
-def nest(loops: Sequence[tuple[str, int]], *body: Node) -> Any:
-    """Wrap a body in loops over fixed extents; a single node without loops is returned bare."""
-    block: Block = body
-    for name, extent in reversed(loops):
-        block = (Loop(name, Affine(extent), block),)
-    return block[0] if len(block) == 1 else Loop(f"once_{block[0].target.buffer}", Affine(1), block)  # type: ignore[union-attr]
 
 
 def input_names(inputs: Sequence[Input]) -> list[str]:

@@ -36,6 +36,7 @@ from jitgrad.program import (
     map_refs,
     operands_of,
     reads,
+    refs_of,
     statements_of,
     storage,
     substitute,
@@ -252,7 +253,8 @@ def find_once(block: Block, buffers: dict[str, Buffer], name: Callable[[str], st
     block, buffers, name
         As in `load_once`.
     """
-    counts = Counter(atom for node in block for ref in _of(node) for atom in gathered(ref))
+    atoms = [_positions_in(node) for node in block]
+    counts = Counter(atom for found in atoms for atom in found)
     locals_: dict[Ref, Ref] = {}
     found: list[Node] = []
 
@@ -265,8 +267,8 @@ def find_once(block: Block, buffers: dict[str, Buffer], name: Callable[[str], st
         terms = {locals_.get(atom, atom): c for atom, c in place.terms}
         return Affine.of(place.constant, terms)
 
-    for node in block:
-        for atom in (atom for ref in _of(node) for atom in gathered(ref)):
+    for node, own in zip(block, atoms, strict=True):
+        for atom in own:
             if counts[atom] > 1 and atom.index and atom not in locals_:
                 label = _label(atom, name(atom.buffer))
                 local = locals_[atom] = Ref(f"{label} {len(buffers)}")
@@ -276,11 +278,9 @@ def find_once(block: Block, buffers: dict[str, Buffer], name: Callable[[str], st
     return tuple(found)
 
 
-def _of(node: Node) -> list[Ref]:
-    """The elements that a statement itself writes or reads."""
-    if isinstance(node, Loop):
-        return []
-    return [node.target, *(x for x in operands_of(node) if isinstance(x, Ref))]
+def _positions_in(node: Node) -> list[Ref]:
+    """The gathered positions that a statement itself uses."""
+    return [] if isinstance(node, Loop) else [x for ref in refs_of(node) for x in gathered(ref)]
 
 
 def _loads(block: Block, buffers: Mapping[str, Buffer]) -> Iterator[_Loads]:

@@ -6,7 +6,6 @@ to it. Up to `contract` every read sees the final value of an element.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -61,10 +60,14 @@ PASSES: tuple[Pass, ...] = (
     hoist,
 )
 
-_in_order = functools.partial(fuse, strict=True)
+
+def fuse_in_order(program: Program) -> Program:
+    """Fuse loops where the additions to each element keep their order."""
+    return fuse(program, strict=True)
+
 
 STRICT_PASSES: tuple[Pass, ...] = tuple(
-    _in_order if step is fuse else step
+    fuse_in_order if step is fuse else step
     for step in PASSES
     if step not in (rounding, products, interchange, gather_sums)
 )

@@ -27,6 +27,7 @@ from jitgrad.program import (
     Product,
     Program,
     Ref,
+    nest,
     storage,
 )
 
@@ -157,8 +158,7 @@ def _is_matrix(program: Program, ref: Ref, pair: tuple[str, str], extents: dict[
     last = [_index(position) for position in ref.index[-2:]]
     whole = buffer.shape[-2:] == tuple(extents.get(name, -1) for name in last)
     outer = set().union(*(position.indices() for position in ref.index[:-2])) & set(extents)
-    gathers = any(position.gathers() for position in ref.index)
-    return sorted(last) == sorted(pair) and whole and not outer and not gathers
+    return sorted(last) == sorted(pair) and whole and not outer and not ref.gathers()
 
 
 def _happens(program: Program, refs: tuple[Ref, ...], nest: Loop, *kinds: str) -> bool:
@@ -252,7 +252,5 @@ def _added(buffers: dict[str, Buffer], found: _Found) -> tuple[Product, Node]:
         target = found.node.target
         return into, Accumulate(target, Ref(name, target.index[-2:]), product.site)
     fresh = {index: Affine.index(f"{index}_{name}") for index in indices}
-    node: Node = Accumulate(target.substitute(fresh), element.substitute(fresh), product.site)
-    for index in reversed(indices):
-        node = Loop(f"{index}_{name}", Affine(extents[index]), (node,))
-    return into, node
+    added = Accumulate(target.substitute(fresh), element.substitute(fresh), product.site)
+    return into, nest([(f"{index}_{name}", extents[index]) for index in indices], added)

@@ -26,7 +26,7 @@ return s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -97,6 +97,10 @@ class Ref(NamedTuple):
     def substitute(self, values: Mapping[str, Affine]) -> Ref:
         """Replace loop indices in the position."""
         return Ref(self.buffer, tuple(position.substitute(values) for position in self.index))
+
+    def gathers(self) -> bool:
+        """Whether an element of an integer buffer takes part in the position."""
+        return any(position.gathers() for position in self.index)
 
     def indices(self) -> set[str]:
         """Return the loop indices that the position depends on."""
@@ -256,6 +260,11 @@ def operands_of(node: Statement) -> tuple[Operand, ...]:
     return (node.value,) if isinstance(node, Accumulate) else (node.left, node.right)
 
 
+def refs_of(node: Statement) -> list[Ref]:
+    """Return the elements that a statement itself names: what it writes, then what it reads."""
+    return [node.target, *(x for x in operands_of(node) if isinstance(x, Ref))]
+
+
 def reads(node: Statement) -> Iterator[Ref]:
     """Yield the elements that a statement reads, the accumulated one excepted."""
     for operand in operands_of(node):
@@ -272,6 +281,18 @@ def gathered(ref: Ref) -> Iterator[Ref]:
             if isinstance(atom, Ref):
                 yield atom
                 yield from gathered(atom)
+
+
+def nest(loops: Sequence[tuple[str, int]], *body: Node) -> Node:
+    """Wrap a body in loops over fixed extents; a single node without loops is returned bare."""
+    block: Block = body
+    for name, extent in reversed(loops):
+        block = (Loop(name, Affine(extent), block),)
+    only = block[0]
+    if len(block) == 1:
+        return only
+    assert not isinstance(only, Loop)
+    return Loop(f"once_{only.target.buffer}", Affine(1), block)
 
 
 def map_refs(node: Node, change: Callable[[Ref], Ref]) -> Node:

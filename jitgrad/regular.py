@@ -20,7 +20,7 @@ from jitgrad.program import (
     Ref,
     gathered,
     map_refs,
-    operands_of,
+    refs_of,
     statements_of,
     walk,
 )
@@ -45,14 +45,16 @@ def regular(program: Program) -> Program:
 
 def is_regular(program: Program, loop: Loop) -> bool:
     """Whether the tables that a loop looks up make it a nest, once its arrays are locals."""
-    found: dict[Ref, None] = {}
-    for node in statements_of(loop.body):
-        for ref in (node.target, *(x for x in operands_of(node) if isinstance(x, Ref))):
-            found |= dict.fromkeys(a for a in gathered(ref) if loop.index in a.indices())
-    plain = all(
-        a.index == (Affine.index(loop.index),) and a.buffer in program.tables for a in found
-    )
-    return bool(found) and plain and _runs(_columns(program, loop, list(found))) is not None
+    atoms = _atoms(program, loop)
+    return bool(atoms) and _runs(_columns(program, loop, atoms)) is not None
+
+
+def _atoms(program: Program, loop: Loop) -> list[Ref]:
+    """Return the elements of tables that a loop's index looks up; none if it looks up others."""
+    refs = [ref for node in statements_of(loop.body) for ref in refs_of(node)]
+    atoms = dict.fromkeys(a for ref in refs for a in gathered(ref) if loop.index in a.indices())
+    plain = (a.index == (Affine.index(loop.index),) and a.buffer in program.tables for a in atoms)
+    return list(atoms) if all(plain) else []
 
 
 def _columns(program: Program, loop: Loop, atoms: list[Ref]) -> Ints:
@@ -71,8 +73,10 @@ class _Runs(NamedTuple):
 
 def _nested(program: Program, loop: Loop) -> Node:
     """Write one loop as a nest, if its index does nothing but look up regular tables."""
-    atoms = _looked_up(program, loop)
+    atoms = _atoms(program, loop)
     if not atoms or loop.backward or loop.limit is not None or loop.extent.terms:
+        return loop
+    if not _only_looks_up(program, loop):
         return loop
     runs = _runs(_columns(program, loop, atoms))
     if runs is None:
@@ -88,30 +92,17 @@ def _nested(program: Program, loop: Loop) -> Node:
     return Loop(outer, Affine(runs.number), (nest,))
 
 
-def _looked_up(program: Program, loop: Loop) -> list[Ref]:
-    """Return the elements of tables through which alone the body depends on the index."""
-    found: dict[Ref, None] = {}
-    if any(
-        loop.index in inner.extent.indices() for inner in walk(loop.body) if isinstance(inner, Loop)
-    ):
-        return []
-    for node in statements_of(loop.body):
-        for ref in (node.target, *(x for x in operands_of(node) if isinstance(x, Ref))):
-            if ref.buffer in program.tables and loop.index in ref.indices():
-                return []  # a number of a table, not a position
-            for position in ref.index:
-                for atom, _ in position.terms:
-                    if atom == loop.index:
-                        return []
-            for atom in gathered(ref):
-                if loop.index in atom.indices():
-                    if (
-                        atom.index != (Affine.index(loop.index),)
-                        or atom.buffer not in program.tables
-                    ):
-                        return []
-                    found[atom] = None
-    return list(found)
+def _only_looks_up(program: Program, loop: Loop) -> bool:
+    """Whether the body depends on the index through the positions in tables alone."""
+    extents = [inner.extent for inner in walk(loop.body) if isinstance(inner, Loop)]
+    refs = [ref for node in statements_of(loop.body) for ref in refs_of(node)]
+    bare = {atom for ref in refs for position in ref.index for atom, _ in position.terms}
+    numbers = (ref for ref in refs if ref.buffer in program.tables)  # of a table, no positions
+    return (
+        loop.index not in bare
+        and not any(loop.index in extent.indices() for extent in extents)
+        and not any(loop.index in ref.indices() for ref in numbers)
+    )
 
 
 def _runs(columns: Ints) -> _Runs | None:

@@ -9,7 +9,7 @@ What is computed once, outside loops, is left alone: a mean of 60 ones in 100 is
 
 from __future__ import annotations
 
-from jitgrad.define import definitions, instance
+from jitgrad.define import definitions, makers
 from jitgrad.program import Assign, Loop, Node, Operand, Program, Ref
 
 LIMITS = {"f8": (2.0**-1022, 2.0**1023), "f4": (2.0**-126, 2.0**127)}  # of normal numbers
@@ -18,12 +18,6 @@ LIMITS = {"f8": (2.0**-1022, 2.0**1023), "f4": (2.0**-126, 2.0**127)}  # of norm
 def rounding(program: Program) -> Program:
     """Multiply instead of dividing by numbers; multiply numbers with each other."""
     known = definitions(program)
-
-    def made(operand: Operand) -> tuple[str, tuple[Operand, ...]]:
-        found = None
-        if isinstance(operand, Ref) and operand.buffer in known:
-            found = instance(known[operand.buffer], operand)
-        return found or ("", ())
 
     def visit(node: Node, inside: bool) -> Node:
         if isinstance(node, Loop):
@@ -35,8 +29,8 @@ def rounding(program: Program) -> Program:
         if scaled is None:
             return node
         factor, rest = scaled
-        same = isinstance(rest, Ref) and program.buffers[rest.buffer].dtype == dtype
-        inner = _scaled(*made(rest), dtype) if same else None
+        made = makers(program, known, dtype)(rest)
+        inner = _scaled(*made, dtype) if made is not None else None
         if inner is not None and _may_join(inner[0], factor, dtype):
             factor, rest = factor * inner[0], inner[1]
         return node._replace(op="mul", operands=(factor, rest))

@@ -141,7 +141,7 @@ def _worth_gathering(program: Program, known: Definitions) -> set[str]:
         name
         for name, definition in known.items()
         for source in definition.node.operands
-        if isinstance(source, Ref) and any(position.gathers() for position in source.index)
+        if isinstance(source, Ref) and source.gathers()
     }
     counts = dict.fromkeys(copies, 0)
     for node, loops in written(program.body) if copies else ():

@@ -81,8 +81,7 @@ def _is_vector(node: Node) -> bool:
         fills = node.op == "copy" and not isinstance(node.operands[0], Ref)
         call = library_call(node.op)
         simple = call is None or node.op in vector_math.NAMES or call[1] in _PLAIN
-        gathers = any(position.gathers() for position in node.target.index)
-        return simple and not fills and not gathers and node.op != "mod"
+        return simple and not fills and not node.target.gathers() and node.op != "mod"
     return isinstance(node, Accumulate) and not node.target.indices() and node.op == "add"
 
 
@@ -108,8 +107,9 @@ class _Unit(NamedTuple):
 
 def _units(program: Program, loop: Loop) -> list[_Unit]:
     """Group the statements that need each other in circles, from iteration to iteration."""
-    before = _needs(program, loop)
-    reached = _closure(before) if is_carried(loop, program.buffers, {}) else before
+    carried = is_carried(loop, program.buffers, {})
+    before = _needs(program, loop, carried)
+    reached = _closure(before) if carried else before
     unit_of: dict[int, int] = {}
     groups: list[list[int]] = []
     for at in range(len(before)):
@@ -128,12 +128,11 @@ def _units(program: Program, loop: Loop) -> list[_Unit]:
     return units
 
 
-def _needs(program: Program, loop: Loop) -> list[set[int]]:
+def _needs(program: Program, loop: Loop, carried: bool) -> list[set[int]]:
     """Return for each statement those that it needs to have run, in this iteration or before."""
     meeting = Meeting(program.buffers, {})
     held = [touched(node, program.buffers) for node in loop.body]
     before: list[set[int]] = [set() for _ in held]
-    carried = is_carried(loop, program.buffers, {})
     for late, uses_late in enumerate(held):
         for early in range(late + 1):
             for root in held[early].keys() & uses_late.keys():

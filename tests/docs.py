@@ -11,6 +11,7 @@ after `python` is the file that tracebacks and generated comments name. A block 
 import ast
 import contextlib
 import io
+import itertools
 import math
 import os
 import re
@@ -75,7 +76,7 @@ def blocks(text):
 def pairs(text):
     """Yield each block of code with the output block that follows it, or None."""
     found = blocks(text)
-    for block, following in zip(found, [*found[1:], None], strict=False):
+    for block, following in itertools.pairwise([*found, None]):
         if block.is_code:
             shows = following is not None and following.is_output
             yield block, following if shows else None

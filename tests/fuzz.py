@@ -177,7 +177,7 @@ class Pipeline:
             contracted = contracted or step is contract
             if program != before:
                 program = program if contracted else verify(program)
-                yield f"{number} {called(step)}", self.interpreted(program, self.outputs)
+                yield f"{number} {step.__name__}", self.interpreted(program, self.outputs)
         yield "source in CPython", self.printed(program)
 
     def differentiated(self):
@@ -206,11 +206,6 @@ class Pipeline:
         with np.errstate(all="ignore"):  # NumPy's floats divide by zero, as Numba's do
             value = kernel(*given, *gradients)
         return Result(float(value), gradients)
-
-
-def called(step):
-    """The name of a pass."""
-    return getattr(step, "func", step).__name__
 
 
 class Poisoned:

@@ -16,7 +16,7 @@ import numpy as np
 from jitgrad import Value, compiled, errors, interpreter
 from jitgrad.program import Loop
 from tests import fuzz, quick
-from tests.fuzz import LARGE, Mismatch, Result, attempt, called, compare, near
+from tests.fuzz import LARGE, Mismatch, Result, attempt, compare, near
 from tests.random_arrays import helpers
 
 DOUBLE, SINGLE = 1e-8, 2e-3  # tolerances: all float64, some float32
@@ -295,9 +295,9 @@ def through(case, expected, tolerance, without):
     passes = pipeline.passes()
     chosen = draw.sample(range(len(passes)), min(without, len(passes)))
     for number in chosen:
-        name = f"{mode}without {number} {called(passes[number])}"
+        name = f"{mode}without {number} {passes[number].__name__}"
         compare(name, attempt(name, pipeline.without, number), expected, tolerance)
-    return tuple(f"{number} {called(passes[number])}" for number in chosen)
+    return tuple(f"{number} {passes[number].__name__}" for number in chosen)
 
 
 def traced(case, strict):

@@ -22,7 +22,7 @@ from benchmarks.arrays.race import ROUNDS, Cell, race, thread_limits
 from benchmarks.arrays.report import Results, document, plot, write_between_markers
 from benchmarks.arrays.row import Row, flatten
 from benchmarks.arrays.rows import ROWS
-from benchmarks.arrays.tools import TOOLS, by_jitgrad, by_numpy, differentiated
+from benchmarks.arrays.tools import TOOLS, argnums, by_jitgrad, by_numpy, differentiated
 from benchmarks.arrays.worker import error, first_line
 from benchmarks.first_call import REPOSITORY
 from benchmarks.measure import Times, interleave, print_table, show_ratio, show_seconds
@@ -39,14 +39,9 @@ def jitgrad_kernel(row: Row, args: tuple[Any, ...]) -> Callable[[], Any]:
     """Return a call of jitgrad's kernel on arrays that are made once."""
     import jitgrad
 
-    argnums = row.argnums if len(row.argnums) > 1 else row.argnums[0]
-    fun = jitgrad.compile(row.loss, argnums=argnums)
+    fun = jitgrad.compile(row.loss, argnums=argnums(row))
     captured = fun.lower(*args).captured_arrays()
     arrays = [*flatten(args), *captured, *gradient_arrays(row, args)]
-    try:
-        fun.kernel(*args)(*arrays)
-    except TypeError:  # it computes in float64 alone
-        arrays = [a.astype(float) if getattr(a, "dtype", None) == np.float32 else a for a in arrays]
     return partial(fun.kernel(*args), *arrays)
 
 
