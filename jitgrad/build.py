@@ -6,13 +6,14 @@ A `Lowered` shows each stage of one call.
 from __future__ import annotations
 
 import functools
+import itertools
 import time
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import numba
 
-from jitgrad import cache, cpu
+from jitgrad import cache, cpu, sizes
 from jitgrad.adjoint import gradient
 from jitgrad.binding import Bound
 from jitgrad.call import inputs
@@ -59,6 +60,79 @@ class Kernel(NamedTuple):
     strict: bool
 
 
+class Origin(NamedTuple):
+    """What a kernel is printed from.
+
+    Parameters
+    ----------
+    program : Program
+        The forward Program.
+    wrt : tuple of str
+        The inputs that it is differentiated with respect to.
+    arguments : tuple of str
+        The inputs, in order.
+    header : str
+        The module's docstring.
+    strict : bool
+        Whether the order of evaluation is kept.
+    """
+
+    program: Program
+    wrt: tuple[str, ...]
+    arguments: tuple[str, ...]
+    header: str
+    strict: bool
+
+    def stages(self) -> Iterator[tuple[str, Program]]:
+        """Yield the Program after each step from the trace to the printer, with its name."""
+        program = self.program
+        for step in STRICT_FORWARD if self.strict else FORWARD:
+            program = step(program)
+            yield step.__name__, program
+        if self.wrt:
+            program = gradient(program, list(self.wrt))
+        yield MIRRORED, program
+        for step in STRICT_PASSES if self.strict else PASSES:
+            program = step(program)
+            yield step.__name__, program
+
+    def outputs(self, program: Program) -> tuple[str, ...]:
+        """Name what the kernel writes: gradients, then auxiliary outputs."""
+        aux = (name for name in program.buffers if name.startswith("aux"))
+        return (*(f"grad_{name}" for name in self.wrt), *aux)
+
+    def printed(self, program: Program) -> Printed:
+        """Print what the passes made of it."""
+        names = (*self.arguments, *self.outputs(program))
+        made = emit(
+            program,
+            name=_PLACEHOLDER,
+            arguments=names,
+            strict=self.strict,
+            header=self.header,
+        )
+        shapes = (program.buffers[name].shape for name in names)
+        extents = dict(zip(made.parameters, shapes, strict=True))
+        return Printed(made.text, _PLACEHOLDER, extents, made.helpers)
+
+    def counted(self, as_others: Mapping[int, int]) -> Printed:
+        """Print it as if its extents were others."""
+        with sizes.counting(as_others):
+            *_, (_, program) = self.stages()
+            return self.printed(program)
+
+
+_Alike: TypeAlias = tuple[Printed, Printed, Origin]
+
+
+class Member(NamedTuple):
+    """A compiled kernel of a family, and what it was printed from."""
+
+    kernel: Generic
+    call: Any
+    origin: Origin
+
+
 class Family:
     """The kernels of one function for calls that differ in extents only.
 
@@ -70,42 +144,53 @@ class Family:
 
     def __init__(self) -> None:
         self.compiled = 0
-        self._members: list[tuple[Generic, Any]] = []
+        self._members: list[Member] = []
 
-    def find(self, printed: Printed) -> tuple[str, Any] | None:
-        """Return the text and the compiled kernel that do for a call, if there are such."""
-        return next(((g.text, call) for g, call in self._members if g.fits(printed)), None)
+    def find(self, printed: Printed) -> Member | None:
+        """Return the member that does for a call, if there is one."""
+        return next((member for member in self._members if member.kernel.fits(printed)), None)
 
-    def wanted(self, printed: Printed) -> Generic:
-        """Return what to compile for a call: a kernel for its shapes and others, or for its own."""
-        for member, _ in self._members:
-            found = None if member.holes else generalised(member.first, printed)
-            if found is not None:
-                return found
-        return Generic(printed.text, printed, {})
+    def wanted(self, printed: Printed, origin: Origin) -> Member | tuple[Generic, Origin]:
+        """Return a member that does for a call, or what to compile and what it comes from.
 
-    def add(self, made: Generic, call: Any) -> None:
+        A kernel for the call's shapes and others, where the sources differ in sizes only: as they
+        are, or when the smaller of two calls is treated like the larger one.
+        """
+        varied = any(member.kernel.holes for member in self._members)
+        treated: Iterable[_Alike] = self._treated_alike(printed, origin)
+        if varied:  # one of the kernels for several sizes may do
+            treated = list(treated)
+            known = next(filter(None, (self.find(other) for _, other, _ in treated)), None)
+            if known is not None:
+                return known
+        fixed = (m.kernel.first for m in self._members if not m.kernel.holes)
+        pairs = itertools.chain(((first, printed, origin) for first in fixed), treated)
+        made = ((generalised(first, other), source) for first, other, source in pairs)
+        own = Generic(printed.text, printed, {}), origin
+        return next(((kernel, source) for kernel, source in made if kernel is not None), own)
+
+    def _treated_alike(self, printed: Printed, origin: Origin) -> Iterator[_Alike]:
+        """Yield pairs of sources, of an earlier call and of this one, with the larger's origin.
+
+        The smaller of the two calls is brought through the passes as if it were the larger one.
+        """
+        for member in reversed(self._members[-TRIED:]):
+            found = sizes.standing_for(origin.program, member.origin.program) or {}
+            back = {other: mine for mine, other in found.items()}
+            if found and all(mine < other for mine, other in found.items()):
+                yield member.kernel.first, origin.counted(found), member.origin
+            elif len(back) == len(found) > 0 and all(mine > other for mine, other in found.items()):
+                yield member.origin.counted(back), printed, origin
+
+    def add(self, member: Member) -> None:
         """Keep a compiled kernel."""
         self.compiled += 1
-        self._members.append((made, call))
+        self._members.append(member)
         del self._members[:-MOST]
 
 
 MOST = 32  # kernels that one family keeps for later calls
-
-
-def stages(traced: TracedCall, wrt: tuple[int, ...], strict: bool) -> Iterator[tuple[str, Program]]:
-    """Yield the Program after each step from the trace to the printer, with the step's name."""
-    program = traced.program
-    for step in STRICT_FORWARD if strict else FORWARD:
-        program = step(program)
-        yield step.__name__, program
-    if wrt:
-        program = gradient(program, [traced.arguments[place].buffer for place in wrt])
-    yield MIRRORED, program
-    for step in STRICT_PASSES if strict else PASSES:
-        program = step(program)
-        yield step.__name__, program
+TRIED = 3  # of these the latest, which a call of another structure is compared with
 
 
 def build(
@@ -134,47 +219,41 @@ def build(
         The kernels that the function has; receives new ones.
     """
     clock = _Clock(traced.timings)
-    names = [traced.arguments[place].buffer for place in wrt]
-    program = traced.program
-    for stage, program in stages(traced, wrt, strict):  # noqa: B007 - the last one is wanted
-        if stage == MIRRORED:
-            clock.lap("adjoint")
-    clock.lap("optimise")
-    outputs = [f"grad_{name}" for name in names]
-    aux = [name for name, buffer in program.buffers.items() if name.startswith("aux")]
-    arguments = [*(argument.buffer for argument in traced.arguments), *outputs, *aux]
-    kind = "gradient" if wrt else "value"
     header = (
         f"Made by jitgrad from {made_from}: {len(traced.tape)} instructions in "
         f"{traced.program.statements} statements."
     )
-    made = emit(
-        program,
-        name=_PLACEHOLDER,
-        arguments=arguments,
-        strict=strict,
-        header=header,
-    )
+    origin = _origin(traced, wrt, header, strict)
+    program = traced.program
+    for stage, program in origin.stages():  # noqa: B007 - the last one is wanted
+        if stage == MIRRORED:
+            clock.lap("adjoint")
+    clock.lap("optimise")
+    printed = origin.printed(program)
+    results = [program.buffers[name] for name in origin.outputs(program)]
     types = [_type(argument.shape, argument.dtype) for argument in traced.arguments]
-    results = [program.buffers[name] for name in (*outputs, *aux)]
     types += [numba.types.Array(_TYPES[to.dtype], len(to.shape), "C") for to in results]
-    extents = [*(given.shape for given in traced.arguments), *(to.shape for to in results)]
     family = families.setdefault((wrt, str(types)), Family())
-    printed = Printed(made.text, _PLACEHOLDER, dict(zip(made.parameters, extents, strict=True)))
     clock.lap("emit")
-    found = family.find(printed)
-    if found is None:
-        wanted = family.wanted(printed)
+    found = family.find(printed) or family.wanted(printed, origin)
+    if not isinstance(found, Member):
+        wanted, source = found
+        kind = "gradient" if wrt else "value"
         name = f"{stem}_{kind}_{cache.digest(wanted.text, cpu.flags(strict), str(types))}"
         text = wanted.text.replace(_PLACEHOLDER, name)
-        call = cpu.compile_module(text, name, made.helpers, strict, tuple(types))
-        family.add(wanted._replace(text=text), call)
-    else:
-        text, call = found
+        call = cpu.compile_module(text, name, wanted.first.helpers, strict, tuple(types))
+        found = Member(wanted._replace(text=text), call, source)
+        family.add(found)
     clock.lap("compile")
-    path = call.py_func.__code__.co_filename
-    kinds_of_aux = tuple((to.shape, to.dtype) for to in results[len(outputs) :])
-    return Kernel(program, text, path, call, wrt, kinds_of_aux, strict)
+    path = found.call.py_func.__code__.co_filename
+    aux = tuple((to.shape, to.dtype) for to in results[len(origin.wrt) :])
+    return Kernel(program, found.kernel.text, path, found.call, wrt, aux, strict)
+
+
+def _origin(traced: TracedCall, wrt: tuple[int, ...], header: str, strict: bool) -> Origin:
+    arguments = tuple(argument.buffer for argument in traced.arguments)
+    differentiated = tuple(arguments[place] for place in wrt)
+    return Origin(traced.program, differentiated, arguments, header, strict)
 
 
 def _type(shape: tuple[int, ...], dtype: str) -> Any:
@@ -246,8 +325,8 @@ class Lowered:
         arrays:
           5 of 5 arrays became locals
         """
-        steps = list(stages(self._traced, self._made.wrt, self._made.strict))
-        return explain(steps)
+        origin = _origin(self._traced, self._made.wrt, "", self._made.strict)
+        return explain(list(origin.stages()))
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from jitgrad.program import (
     Ref,
     map_refs,
 )
+from jitgrad.sizes import counted
 from jitgrad.unroll import SHORT, written_out
 
 LONGEST = 1 << 16  # rows: the copies stay in the second cache
@@ -53,10 +54,13 @@ def _by_buffer(program: Program) -> dict[str, list[Use]]:
 
 def _is_worth_it(program: Program, name: str, found: list[Use]) -> bool:
     shape = program.buffers[name].shape
-    if len(shape) != 2 or not 2 <= shape[1] <= SHORT or shape[0] > LONGEST:
+    if len(shape) != 2:
+        return False
+    rows, count = map(counted, shape)
+    if not 2 <= count <= SHORT or rows > LONGEST:
         return False
     return all(_is_column(use, shape[1]) for use in found) and any(
-        _runs_along(use) and executions(use.loops) >= AGAIN * shape[0] for use in found
+        _runs_along(use) and executions(use.loops) >= AGAIN * rows for use in found
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jitgrad.depend import Meeting, Use, differ, is_inside, ranges_of, touched, uses
+from jitgrad.depend import Use, differ, touched, uses
 from jitgrad.program import (
     Accumulate,
     Affine,
@@ -358,73 +358,3 @@ def _apart(node: Node, used: list[Use], ref: Ref) -> bool:
 
 def _reads_its_own(node: Accumulate) -> bool:
     return any(use.ref.buffer == node.target.buffer for use in uses(node) if use.kind == "read")
-
-
-def promote(program: Program) -> Program:
-    """Keep a sum into one element of an array in a local while its loop runs."""
-    return merge_fills(_Promotion(program).program())
-
-
-class _Promotion:
-    def __init__(self, given: Program) -> None:
-        self.given = given
-        self.buffers: dict[str, Buffer] = dict(given.buffers)
-
-    def program(self) -> Program:
-        body = self._block(self.given.body, ())
-        return self.given._replace(body=body, buffers=self.buffers)
-
-    def _block(self, block: Block, around: tuple[Loop, ...]) -> Block:
-        nodes: list[Node] = []
-        for node in block:
-            if not isinstance(node, Loop):
-                nodes.append(node)
-                continue
-            before, loop, after = self._promoted(node, around)
-            loop = loop._replace(body=self._block(loop.body, (*around, loop)))
-            nodes.extend([*before, loop, *after])
-        return tuple(nodes)
-
-    def _promoted(
-        self, loop: Loop, around: tuple[Loop, ...]
-    ) -> tuple[list[Node], Loop, list[Node]]:
-        before: list[Node] = []
-        after: list[Node] = []
-        outer = ranges_of(around)
-        found = list(uses(loop))
-        for target in dict.fromkeys(use.ref for use in found if use.kind == "add"):
-            if self._is_local(target) or not self._alone(target, loop, found, outer):
-                continue
-            name = f"s{len(self.buffers)}"
-            kept = self.buffers[target.buffer]
-            fixed = [str(p.constant) for p in target.index if not p.terms]
-            label = "_".join([kept.label or "total", *fixed])
-            self.buffers[name] = Buffer((), "temporary", kept.dtype, label=label)
-            local = Ref(name)
-            before.append(Assign(local, "copy", (target,)))
-            after.append(Assign(target, "copy", (local,)))
-            replaced = map_refs(loop, lambda ref, old=target, new=local: new if ref == old else ref)  # type: ignore[misc]
-            assert isinstance(replaced, Loop)
-            loop = replaced
-        return before, loop, after
-
-    def _is_local(self, target: Ref) -> bool:
-        return not target.index and self.buffers[target.buffer].kind == "temporary"
-
-    def _alone(
-        self, target: Ref, loop: Loop, found: list[Use], outer: dict[str, tuple[int, int]]
-    ) -> bool:
-        """Whether the element is fixed in the loop and nothing else in it may be that element.
-
-        It has to be there even where the loop does not run: it is loaded and stored around it.
-        """
-        if not target.indices() <= set(outer) or not is_inside(target, self.buffers, outer):
-            return False
-        meeting = Meeting(self.buffers, outer)
-        mine = Use(target, "add", (loop,))
-        for use in found:
-            if use.ref == target and use.kind == "add":
-                continue
-            if use.ref == target or meeting.distances(mine, use, "", "", 1 << 40) is not None:
-                return False
-        return True

@@ -27,6 +27,7 @@ from jitgrad.program import (
     storage,
     substitute,
 )
+from jitgrad.sizes import counted
 
 
 class Definition(NamedTuple):
@@ -51,10 +52,10 @@ def written(block: Block, loops: tuple[Loop, ...] = ()) -> list[tuple[Statement,
 
 
 def executions(loops: tuple[Loop, ...]) -> int:
-    """Return how often what stands in these loops is done, at most."""
+    """Return how often what stands in these loops is done, at most, as extents count."""
     count = 1
     for (_, high), loop in zip(ranges_of(loops).values(), loops, strict=True):
-        count *= high + 1 if loop.extent != Affine(0) else 0
+        count *= counted(high + 1) if loop.extent != Affine(0) else 0
     return count
 
 

@@ -177,13 +177,17 @@ def _whole_quotients(first: int, last: int, c: int) -> tuple[int, int] | None:
     return (low, high) if low <= high else None
 
 
-def is_inside(ref: Ref, buffers: Mapping[str, Buffer], ranges: Ranges) -> bool:
+def is_inside(ref: Ref, buffers: Mapping[str, Buffer], loops: tuple[Loop, ...]) -> bool:
     """Whether a reference stays inside its buffer; an element of an index array is trusted."""
+    ranges = ranges_of(loops)
+    last = {loop.index: loop.limit.plus(-1) for loop in loops if loop.limit is not None}
     for position, extent in zip(ref.index, buffers[ref.buffer].shape, strict=True):
         atoms = [atom for atom, _ in position.terms if isinstance(atom, Ref)]
-        if not all(is_inside(atom, buffers, ranges) for atom in atoms):
+        if not all(is_inside(atom, buffers, loops) for atom in atoms):
             return False
-        low, high = bounds(position, dict(ranges))
+        low, high = bounds(position, ranges)
+        if all(position.coefficient(index) >= 0 for index in last):
+            high = min(high, bounds(position.substitute(last), ranges)[1])
         if not atoms and (low < 0 or high >= extent):
             return False
     return True

@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 from jitgrad import vector_math
 from jitgrad.expression import (
+    DOT,
     SINGLE,
     SUM,
     WIDTH,
@@ -73,6 +74,7 @@ from jitgrad.program import (
     statements_of,
     storage,
 )
+from jitgrad.strips import by_first_rows
 
 COMFORT = 88  # an expression that makes a line longer is split
 NESTING = 5  # and so is one that is deeper
@@ -128,6 +130,8 @@ def emit(
     ops = {node.op for node in statements_of(program.body) if not isinstance(node, Product)}
     library = () if strict else vector_math.NAMES
     taken = {name, "where", vector_math.POWER, *functions(ops, library)}
+    if any(isinstance(node, Product) for node in statements_of(program.body)):
+        taken.add(DOT)
     if any(buffer.dtype == "f4" for buffer in program.buffers.values()):
         taken |= {"f4", "f8", *(found + SINGLE for found in taken)}
     printer = _Printer(program, taken, strict)
@@ -136,7 +140,8 @@ def emit(
     called = functions(printer.operands.called, library)
     own = [op for op in called if is_helper(op.removesuffix(SINGLE)) and op not in library]
     helpers = [*own, *({SUM} & printer.operands.called)]
-    libraries = imports(called, f"{tables}\n{kernel}", sorted(printer.operands.types), library)
+    types = printer.operands.types | {"f4" for op in own if op.endswith(SINGLE)}
+    libraries = imports(called, f"{tables}\n{kernel}", sorted(types), library)
     top = [docstring(header), libraries, tables]
     parts = ["\n\n".join(filter(None, top)), *map(helper, helpers), kernel]
     text = "\n\n\n".join(filter(None, parts)) + "\n"
@@ -163,7 +168,7 @@ class _Printer:
                 self.buffers[node.target.buffer] = described._replace(label="total")
         self.names = Names(self.buffers, taken)
         self.indices = self.names.indices(max(2, depth(program.body)))
-        self.body = name_indices(program.body, self.indices)
+        self.body = name_indices(by_first_rows(program.body), self.indices)
         uses = Uses(self.body, program.result)
         self.copies = {name for name in uses.copies() if self.names.is_variable(name)}
         self.inlined = {name for name, node in uses.read_once().items() if self._melts(name, node)}
@@ -267,7 +272,7 @@ class _Printer:
     def _loop(self, loop: Loop) -> None:
         for name in sorted(written(loop.body, self.buffers)):
             self._flush_readers(name)
-        start = natural_start(loop) if loop.limit is None else Affine()
+        start = natural_start(loop) if loop.limit is None and loop.step == 1 else Affine()
         body = shift(loop, start)
         self._comment(next((node.site for node in statements_of(body) if node.site >= 0), -1))
         self._line(f"for {loop.index} in {self._range(loop, start)}:")
@@ -288,13 +293,15 @@ class _Printer:
         names = self.names
         matrices = names.matrix(left, -2, i), names.matrix(right, -1, j), names.matrix(target)
         self._comment(node.site)
-        self._line(f"np.dot({', '.join(matrices)})")
+        self._line(f"{DOT}({', '.join(matrices)})")
 
     def _range(self, loop: Loop, start: Affine) -> str:
         if loop.limit is not None:
             limit = ast.unparse(self.names.position(loop.limit))
             extent = f"min({loop.extent.constant}, {limit})"
             return f"range({extent} - 1, -1, -1)" if loop.backward else f"range({extent})"
+        if loop.step > 1:
+            return f"range(0, {loop.extent.constant}, {loop.step})"
         low, high = start, loop.extent.plus(start)
         if low == Affine() and not loop.backward and (array := goes_along(loop, self.buffers)):
             return f"range({self.names.of(array[0])}.shape[{array[1]}])"

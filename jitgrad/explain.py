@@ -34,6 +34,8 @@ DONE = {
     "gather_late": "computed before it is gathered",
     "lift_invariants": "moved in front of a loop",
     "interchange": "loops reordered by memory order",
+    "tall": "short rows laid out with the rows next to each other",
+    "tile": "loops over rows made innermost, in strips",
     "strip": "worked on in strips of 64 rows",
     "regular": "tables of positions written as loops",
     "columns": "short rows kept as columns",

@@ -24,6 +24,7 @@ from jitgrad.vector_math import LARGEST_POWER, POWER, is_direct
 
 WIDTH = 100  # no line is longer if that can be helped
 SUM = "add_up"  # the helper that sums are made with
+DOT = "dot"  # what is printed for a matrix product by BLAS
 SINGLE = "_f4"  # what the name of a helper for float32 ends with
 _NUMBERS = re.compile(r"\b\d[\d.]*(e-?\d+)?")
 
@@ -397,6 +398,7 @@ def imports(
     ours = ["import numpy as np"] if re.search(r"\bnp\.", body) else []
     ours += [lines["numpy"]] if "numpy" in lines else []
     made = [lines["special"].replace("special", "jitgrad.special")] if "special" in lines else []
+    made += [f"from jitgrad.blas import {DOT}"] if re.search(rf"(?<![.\w]){DOT}\(", body) else []
     made += [f"from jitgrad.vector_math import {', '.join(vectors)}"] if vectors else []
     return "\n\n".join(filter(None, [lines.get("math", ""), "\n".join(ours), "\n".join(made)]))
 

@@ -29,16 +29,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 Extents: TypeAlias = Mapping[str, tuple[int, ...]]
-STRIP = 64  # what counts of strips are rounded up by; see the pass `strip`
+STRIPS = (64, 128, 256)  # rows of a strip; see the passes `strip` and `tile`
 _SKIPPED = (tokenize.NL, tokenize.COMMENT, tokenize.ENCODING)
 
 
 class Printed(NamedTuple):
-    """A generated module, its kernel's name, and the extents of the arrays that it takes."""
+    """A generated module, its kernel's name, the extents of its arrays, its other functions."""
 
     text: str
     name: str
     extents: Extents
+    helpers: tuple[str, ...] = ()
 
 
 class Size(NamedTuple):
@@ -67,7 +68,7 @@ class Formula(NamedTuple):
             case "linear":
                 return int(self.factor) * first + self.offset
             case "strips":
-                return -(-first // STRIP)
+                return -(-first // int(self.factor))
             case "product":
                 return first * others[0]
             case "float":
@@ -84,7 +85,8 @@ class Formula(NamedTuple):
                 shifted = f"{scaled} {sign} {abs(self.offset)}" if self.offset else scaled
                 return shifted if shifted == first else f"({shifted})"
             case "strips":
-                return f"({first} + {STRIP - 1}) // {STRIP}"
+                width = int(self.factor)
+                return f"({first} + {width - 1}) // {width}"
             case "product":
                 return f"({first} * {others[0]})"
             case "float":
@@ -211,7 +213,7 @@ def _of_one_size(
         yield Formula("share", (size,), factor)
         return
     yield Formula("linear", (size,), 1, int(pair[0]) - a)
-    yield Formula("strips", (size,))
+    yield from (Formula("strips", (size,), width) for width in STRIPS)
     slope, rest = divmod(int(pair[1] - pair[0]), b - a)
     if not rest:
         yield Formula("linear", (size,), slope, int(pair[0]) - slope * a)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from jitgrad.define import renamed
 from jitgrad.depend import Ranges, is_carried, ranges_of, uses
 from jitgrad.program import Assign, Block, Buffer, Loop, Node, Program, Ref, bounds
+from jitgrad.sizes import counted
 
 CACHED = 4096  # numbers that stay in the first cache, where the order of outer loops is all one
 
@@ -109,7 +110,7 @@ class _Nest(NamedTuple):
 
     def contiguity(self, loop: Loop) -> int:
         """Count the elements that are next to each other, or the same, in successive iterations."""
-        return sum(_step_cost(ref, loop.index) for ref in self.refs())
+        return sum(step_cost(ref, loop.index) for ref in self.refs())
 
     def footprint(self, moving: Sequence[Loop]) -> int:
         """Count the numbers that some of the loops touch while the others stand still."""
@@ -119,11 +120,11 @@ class _Nest(NamedTuple):
         total = 0
         for ref in self.refs():
             spans = (bounds(position, still) for position in ref.index)
-            total += math.prod(min(high - low + 1, 1 << 20) for low, high in spans)
+            total += math.prod(min(counted(high - low + 1), 1 << 20) for low, high in spans)
         return total
 
 
-def _step_cost(ref: Ref, index: str) -> int:
+def step_cost(ref: Ref, index: str) -> int:
     """1 for the same element or the next one, -2 for one further away."""
     if index not in ref.indices():
         return 1
@@ -136,7 +137,7 @@ def _order(nest: _Nest) -> tuple[Loop, ...]:
     if not nest.is_free():
         return nest.loops
     *rest, last = nest.loops
-    best = max(nest.loops, key=lambda loop: (nest.contiguity(loop), loop.extent.constant))
+    best = max(nest.loops, key=lambda loop: (nest.contiguity(loop), counted(loop.extent.constant)))
     if nest.contiguity(best) > nest.contiguity(last):
         rest = [loop for loop in nest.loops if loop is not best]
         last = best

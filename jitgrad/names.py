@@ -42,6 +42,7 @@ from jitgrad.program import (
     substitute,
     walk,
 )
+from jitgrad.sizes import counted
 
 LONG = 24  # iterations of a loop that LLVM must not write out
 FORBIDDEN = {*keyword.kwlist, *dir(builtins), "np", "numpy", "math", "numba", "njit", "add_up"}
@@ -357,7 +358,8 @@ def _rename(node: Node, names: list[str], values: Mapping[str, Affine]) -> Node:
     inner = {**values, node.index: Affine.index(names[0])}
     body = name_indices(node.body, names[1:], inner)
     limit = None if node.limit is None else node.limit.substitute(values)
-    return Loop(names[0], node.extent.substitute(values), body, node.backward, limit)
+    extent = node.extent.substitute(values)
+    return node._replace(index=names[0], extent=extent, body=body, limit=limit)
 
 
 def natural_start(loop: Loop) -> Affine:
@@ -387,7 +389,7 @@ def goes_along(loop: Loop, buffers: Mapping[str, Buffer]) -> tuple[str, int] | N
     LLVM writes out a loop of up to about 40 iterations that it knows the number of, and then finds
     no SIMD in it: the gradient of a logistic regression on 569 x 30 takes twice the time.
     """
-    if loop.extent.terms or loop.extent.constant < LONG:
+    if loop.extent.terms or counted(loop.extent.constant) < LONG:
         return None
     for node in walk(loop.body):
         for ref in () if isinstance(node, Loop) else (node.target, *reads(node)):

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from jitgrad.carry import carry
 from jitgrad.columns import columns
-from jitgrad.contract import contract, promote
+from jitgrad.contract import contract
 from jitgrad.fuse import fuse, sink_fills
 from jitgrad.hoist import hoist
 from jitgrad.interchange import interchange
@@ -19,12 +19,15 @@ from jitgrad.invariant import lift_invariants
 from jitgrad.late import gather_late
 from jitgrad.products import products
 from jitgrad.program import Program
+from jitgrad.promote import promote
 from jitgrad.regular import regular
 from jitgrad.rematerialise import rematerialise
 from jitgrad.rounding import rounding
 from jitgrad.simplify import plain, prepare, simplify
 from jitgrad.strip import strip
 from jitgrad.sums import gather_sums
+from jitgrad.tall import tall
+from jitgrad.tile import tile
 from jitgrad.unroll import unroll
 
 Pass: TypeAlias = Callable[[Program], Program]
@@ -41,6 +44,7 @@ PASSES: tuple[Pass, ...] = (
     lift_invariants,
     unroll,
     products,
+    tall,
     simplify,
     fuse,
     interchange,
@@ -50,6 +54,7 @@ PASSES: tuple[Pass, ...] = (
     fuse,
     sink_fills,
     fuse,
+    tile,
     strip,
     contract,
     regular,
@@ -69,6 +74,6 @@ def fuse_in_order(program: Program) -> Program:
 STRICT_PASSES: tuple[Pass, ...] = tuple(
     fuse_in_order if step is fuse else step
     for step in PASSES
-    if step not in (rounding, products, interchange, gather_sums)
+    if step not in (rounding, products, tall, tile, interchange, gather_sums)
 )
 """The same for ``strict=True``: sums are added up in the order in which they were written."""

@@ -5,7 +5,8 @@ product however it came about: written as ``A @ B``, as three Python loops, or a
 either. It leaves its loop nest and becomes one `Product`. From about 1,700 multiply-adds on BLAS
 takes less time than the best loop (0.7 us against 0.9 us for 12 x 12 x 12, 14 against 32 for
 64 x 64 x 64, on a machine with AVX2); smaller products stay loops, which fuse with what is around
-them. A transposed operand is passed as it lies.
+them. A transposed operand is passed as it lies. The BLAS is SciPy's: without it all products are
+loops.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from jitgrad import blas
 from jitgrad.define import Definitions, definitions, instance, written
 from jitgrad.depend import touched
 from jitgrad.program import (
@@ -30,6 +32,7 @@ from jitgrad.program import (
     nest,
     storage,
 )
+from jitgrad.sizes import counted
 
 SMALLEST = 2048  # multiply-adds of a product that is worth a call
 NARROWEST = 4  # and the least extent of its matrices
@@ -37,11 +40,12 @@ NARROWEST = 4  # and the least extent of its matrices
 
 def products(program: Program) -> Program:
     """Turn the loop nests of large matrix products into calls."""
-    while True:
+    while blas.AVAILABLE:
         found = next(_found(program), None)
         if found is None:
-            return program
+            break
         program = _extracted(program, found)
+    return program
 
 
 class _Found(NamedTuple):
@@ -113,7 +117,8 @@ def _product(
 
 
 def _is_small(extents: Collection[int]) -> bool:
-    return math.prod(extents) < SMALLEST or min(extents) < NARROWEST
+    weighed = [counted(extent) for extent in extents]
+    return math.prod(weighed) < SMALLEST or min(weighed) < NARROWEST
 
 
 def too_small(

@@ -156,6 +156,7 @@ class Loop(NamedTuple):
     """``body`` for each ``index`` in ``range(extent)``, from the last to the first if backward.
 
     A ``limit``, in terms of the loops around, cuts the extent: the last strip of rows is shorter.
+    The ``step`` is for the printer alone: see `strips.by_first_rows`.
     """
 
     index: str  # type: ignore[assignment]
@@ -163,6 +164,7 @@ class Loop(NamedTuple):
     body: tuple[Any, ...]
     backward: bool = False
     limit: Affine | None = None
+    step: int = 1
 
 
 Statement: TypeAlias = Assign | Accumulate | Product

@@ -8,7 +8,14 @@ about a nanosecond an element, an addition a quarter of that.
 
 from __future__ import annotations
 
-from jitgrad.define import Definitions, definitions, instance, map_operands
+from jitgrad.define import (
+    Definition,
+    Definitions,
+    definitions,
+    executions,
+    instance,
+    map_operands,
+)
 from jitgrad.program import Assign, Block, Buffer, Loop, Node, Operand, Program, Ref
 
 CHEAP = frozenset(
@@ -29,9 +36,9 @@ class _Remaking:
         self.buffers: dict[str, Buffer] = dict(given.buffers)
         self.known: Definitions = definitions(given)
         self.costs: dict[str, frozenset[str] | None] = {}
-        self.made: dict[Ref, Ref] = {}
-        self.fresh: list[Node] = []
         self.loops: tuple[Loop, ...] = ()
+        self.made: list[dict[Ref, Ref]] = [{}]  # for each loop around, and outside
+        self.fresh: list[list[Node]] = [[]]  # what goes in front of the node that is looked at
 
     def program(self) -> Program:
         body = self._block(self.given.body)
@@ -40,24 +47,25 @@ class _Remaking:
     def _block(self, block: Block) -> Block:
         nodes: list[Node] = []
         for node in block:
-            if isinstance(node, Loop):
-                nodes.append(self._loop(node))
-                continue
-            if self.loops:
-                node = self._statement(node)
-                nodes.extend(self.fresh)
-                self.fresh = []
-            nodes.append(node)
+            changed = self._loop(node) if isinstance(node, Loop) else self._statement(node)
+            nodes.extend(self.fresh[-1])
+            self.fresh[-1].clear()
+            nodes.append(changed)
         return tuple(nodes)
 
     def _loop(self, loop: Loop) -> Loop:
-        around, made = self.loops, dict(self.made)
-        self.loops = (*around, loop)
+        self.loops = (*self.loops, loop)
+        self.made.append({})
+        self.fresh.append([])
         body = self._block(loop.body)
-        self.loops, self.made = around, made
+        self.loops = self.loops[:-1]
+        self.made.pop()
+        self.fresh.pop()
         return loop._replace(body=body)
 
     def _statement(self, node: Node) -> Node:
+        if not self.loops:
+            return node
         changed = map_operands(self.given._replace(body=(node,)), self._operand).body[0]
         return changed
 
@@ -75,6 +83,8 @@ class _Remaking:
             return False
         if self.loops[0].index not in ref.indices():  # it would be made again and again
             return False
+        if _gathers(definition) and executions(self.loops) > executions(definition.loops):
+            return False  # it would be looked up again and again
         return self._cost(ref.buffer) is not None
 
     def _cost(self, name: str) -> frozenset[str] | None:
@@ -91,7 +101,7 @@ class _Remaking:
         return self.costs[name]
 
     def _remake(self, ref: Ref) -> Ref:
-        known = self.made.get(ref)
+        known = next((made[ref] for made in self.made if ref in made), None)
         if known is not None:
             return known
         found = instance(self.known[ref.buffer], ref)
@@ -102,6 +112,12 @@ class _Remaking:
         name = f"{ref.buffer}_again{len(self.buffers)}"
         self.buffers[name] = Buffer(old.shape, "temporary", old.dtype, label=old.label)
         target = Ref(name, ref.index)
-        self.fresh.append(Assign(target, op, operands, self.known[ref.buffer].node.site))
-        self.made[ref] = target
+        indices = ref.indices()
+        depth = max(at for at, loop in enumerate(self.loops, 1) if loop.index in indices)
+        self.fresh[depth].append(Assign(target, op, operands, self.known[ref.buffer].node.site))
+        self.made[depth][ref] = target
         return target
+
+
+def _gathers(definition: Definition) -> bool:
+    return any(isinstance(x, Ref) and x.gathers() for x in definition.node.operands)

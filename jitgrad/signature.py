@@ -19,7 +19,7 @@ import numpy as np
 import optree
 
 from jitgrad.elements import kind_of, kind_of_number, stored
-from jitgrad.errors import ArgumentError, PositionError, user_location
+from jitgrad.errors import ArgumentError, PositionError, UnsupportedError, user_location
 from jitgrad.value import Value
 
 Array = np.ndarray[Any, Any]
@@ -214,14 +214,22 @@ def checked(positions: Array, extents: tuple[int, ...], name: str) -> Array:
     ------
     PositionError
         Where a position lies outside; a kernel would read whatever stands there.
+    UnsupportedError
+        Where negative positions would mean another element on each of several axes.
     """
     if not positions.size:
         return positions
     low, high, extent = positions.min(), positions.max(), min(extents)
-    if high >= extent or low < -extent or (low < 0 and len(extents) > 1):
+    shown = " and ".join(map(str, sorted(extents)))
+    if high >= extent or low < -extent:
         raise PositionError(
             f"{user_location()}: {name} holds indices from {low} to {high}; expected them within "
-            f"an axis of extent {' and '.join(map(str, sorted(extents)))}"
+            f"an axis of extent {shown}"
+        )
+    if low < 0 and len(extents) > 1:
+        raise UnsupportedError(
+            f"{user_location()}: {name} holds negative indices and indexes axes of extent {shown}; "
+            f"a kernel takes it for one of them; write {name} % n where an axis has extent n"
         )
     return positions % extent if low < 0 else positions
 

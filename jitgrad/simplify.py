@@ -41,6 +41,7 @@ from jitgrad.program import (
     substitute,
     walk,
 )
+from jitgrad.sizes import counted
 
 
 def simplify(program: Program) -> Program:
@@ -148,9 +149,8 @@ def _worth_gathering(program: Program, known: Definitions) -> set[str]:
         read = [ref.buffer for ref in reads(node) if ref.buffer in copies]
         for name in read:
             counts[name] += executions(loops)
-    return {
-        name for name in copies if counts[name] >= 2 * math.prod(program.buffers[name].shape) > 0
-    }
+    sizes = {name: math.prod(map(counted, program.buffers[name].shape)) for name in copies}
+    return {name for name in copies if counts[name] >= 2 * sizes[name] > 0}
 
 
 def tabled(program: Program) -> Program:

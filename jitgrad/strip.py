@@ -19,20 +19,18 @@ from jitgrad.depend import Meeting, Use, is_carried, touched, uses
 from jitgrad.ops import library_call
 from jitgrad.program import (
     Accumulate,
-    Affine,
     Assign,
     Block,
-    Buffer,
     Loop,
     Node,
+    Product,
     Program,
     Ref,
-    map_refs,
-    storage,
-    substitute,
     walk,
 )
 from jitgrad.regular import is_regular
+from jitgrad.sizes import counted
+from jitgrad.strips import across, rows_of, stripped
 
 WIDTH = 64  # rows of a strip: what 20 such arrays take stays in the first cache
 SLOW = frozenset((*vector_math.NAMES, "pow", "logaddexp", "softplus"))  # worth SIMD
@@ -44,25 +42,24 @@ HEAVY = frozenset(("div", "sqrt", "reciprocal"))
 
 def strip(program: Program) -> Program:
     """Work in strips where a loop over rows has slow arithmetic between other work."""
-    for node in program.body:
-        if isinstance(node, Loop):
-            parts = _parts(program, node)
-            if parts is not None and len(_across(program, node, parts)) <= MOST:
-                return _stripped(program, node, parts)
+    for loop in program.body:
+        if isinstance(loop, Loop):
+            parts = _parts(program, loop)
+            body = tuple(rows_of(loop, number, part) for number, part in enumerate(parts or ()))
+            if parts is not None and len(across(program, loop, body)) <= MOST:
+                return strip(stripped(program, loop, body, WIDTH))
     return program
 
 
-class _Part(NamedTuple):
-    """Statements of a row that become a loop of their own."""
-
-    nodes: Block
-    vector: bool
-
-
-def _parts(program: Program, loop: Loop) -> list[_Part] | None:
+def _parts(program: Program, loop: Loop) -> list[Block] | None:
     """Divide the body of a loop over rows; None where strips would not pay."""
     rows = loop.extent.constant
-    if loop.extent.terms or rows < FEWEST or loop.limit is not None or len(loop.body) > 400:
+    if (
+        loop.extent.terms
+        or counted(rows) < FEWEST
+        or loop.limit is not None
+        or len(loop.body) > 400
+    ):
         return None
     inner = [n for n in walk(loop.body) if isinstance(n, Assign) and n not in loop.body]
     if any(map(_calls, inner)) or is_regular(program, loop):
@@ -75,14 +72,20 @@ def _parts(program: Program, loop: Loop) -> list[_Part] | None:
     return parts if len(parts) > 1 else None
 
 
-def _is_vector(node: Node) -> bool:
-    """Whether LLVM vectorises a loop over this statement."""
-    if isinstance(node, Assign):
-        fills = node.op == "copy" and not isinstance(node.operands[0], Ref)
-        call = library_call(node.op)
-        simple = call is None or node.op in vector_math.NAMES or call[1] in _PLAIN
-        return simple and not fills and not node.target.gathers() and node.op != "mod"
-    return isinstance(node, Accumulate) and not node.target.indices() and node.op == "add"
+def _is_vector(node: Node, nested: set[str]) -> bool:
+    """Whether LLVM vectorises a loop over this statement.
+
+    A row's own sum is made where its inner loop is, if one of the arrays `nested` in inner loops.
+    """
+    if isinstance(node, Loop | Product) or node.target.gathers():
+        return False
+    if isinstance(node, Accumulate):
+        own = node.target.indices() and node.target.buffer in nested
+        return node.op == "add" and not own
+    fills = node.op == "copy" and not isinstance(node.operands[0], Ref)
+    call = library_call(node.op)
+    simple = call is None or node.op in vector_math.NAMES or call[1] in _PLAIN
+    return simple and not (fills and node.target.buffer in nested) and node.op != "mod"
 
 
 def _is_slow(nodes: list[Node]) -> bool:
@@ -108,6 +111,8 @@ class _Unit(NamedTuple):
 def _units(program: Program, loop: Loop) -> list[_Unit]:
     """Group the statements that need each other in circles, from iteration to iteration."""
     carried = is_carried(loop, program.buffers, {})
+    inner = (node for node in loop.body if isinstance(node, Loop))
+    nested = {use.ref.buffer for node in inner for use in uses(node)}
     before = _needs(program, loop, carried)
     reached = _closure(before) if carried else before
     unit_of: dict[int, int] = {}
@@ -122,7 +127,9 @@ def _units(program: Program, loop: Loop) -> list[_Unit]:
     units = []
     for number, group in enumerate(groups):
         nodes = tuple(loop.body[at] for at in group)
-        vector = len(group) == 1 and group[0] not in reached[group[0]] and _is_vector(nodes[0])
+        vector = (
+            len(group) == 1 and group[0] not in reached[group[0]] and _is_vector(nodes[0], nested)
+        )
         needed = {unit_of[n] for at in group for n in before[at]} - {number}
         units.append(_Unit(nodes, vector, frozenset(needed)))
     return units
@@ -180,11 +187,11 @@ def _closure(before: list[set[int]]) -> list[set[int]]:
     return reached
 
 
-def _scheduled(units: list[_Unit]) -> list[_Part]:
+def _scheduled(units: list[_Unit]) -> list[Block]:
     """Order the units so that few parts result, as the dependences allow."""
     waiting = list(range(len(units)))
     done: set[int] = set()
-    parts: list[_Part] = []
+    parts: list[Block] = []
     vector = False
     while waiting:
         taken: list[int] = []
@@ -192,8 +199,7 @@ def _scheduled(units: list[_Unit]) -> list[_Part]:
             if units[at].vector == vector and units[at].before <= done | set(taken):
                 taken.append(at)
         if taken:
-            nodes = tuple(node for at in taken for node in units[at].nodes)
-            parts.append(_Part(nodes, vector))
+            parts.append(tuple(node for at in taken for node in units[at].nodes))
         done |= set(taken)
         waiting = [at for at in waiting if at not in done]
         vector = not vector
@@ -204,62 +210,3 @@ def _ordered(early: list[Use], late: list[Use]) -> bool:
     """Whether two statements' uses of one storage have to stay in order."""
     kinds = {use.kind for use in early}, {use.kind for use in late}
     return not (kinds[0] == kinds[1] == {"read"} or kinds[0] == kinds[1] == {"add"})
-
-
-def _stripped(program: Program, loop: Loop, parts: list[_Part]) -> Program:
-    rows, index = loop.extent.constant, loop.index
-    limit = Affine(rows, ((f"{index}_strip", -WIDTH),))
-    across = _across(program, loop, parts)
-    buffers: dict[str, Buffer] = dict(program.buffers)
-    for name, axis in across.items():
-        shape = buffers[name].shape
-        buffers[name] = buffers[name]._replace(shape=(*shape[:axis], WIDTH, *shape[axis + 1 :]))
-    body: list[Node] = []
-    for number, part in enumerate(parts):
-        own = f"{index}_{number}"
-        place = Affine.of(0, {f"{index}_strip": WIDTH, own: 1})
-
-        def change(ref: Ref, own: str = own) -> Ref:
-            axis = across.get(ref.buffer)
-            if axis is None:
-                return ref
-            at = (*ref.index[:axis], Affine.index(own), *ref.index[axis + 1 :])
-            return Ref(ref.buffer, at)
-
-        local = tuple(map_refs(node, change) for node in part.nodes)
-        moved = tuple(substitute(node, {index: place}) for node in local)
-        body.append(Loop(own, Affine(WIDTH), moved, loop.backward, limit))
-    strips = Loop(f"{index}_strip", Affine(-(-rows // WIDTH)), tuple(body), loop.backward)
-    nodes = tuple(strips if node is loop else node for node in program.body)
-    return strip(program._replace(buffers=buffers, body=nodes))
-
-
-def _across(program: Program, loop: Loop, parts: list[_Part]) -> dict[str, int]:
-    """Return the temporaries that only this loop uses, row by row, in several parts."""
-    viewed = {buffer.views for buffer in program.buffers.values()}
-    outside = {
-        storage(program.buffers, use.ref.buffer)[0]
-        for node in program.body
-        if node is not loop
-        for use in uses(node)
-    }
-    if isinstance(program.result, Ref):
-        outside.add(storage(program.buffers, program.result.buffer)[0])
-    places: dict[str, list[tuple[int, Ref]]] = {}
-    for number, part in enumerate(parts):
-        for node in part.nodes:
-            for use in uses(node):
-                places.setdefault(use.ref.buffer, []).append((number, use.ref))
-    found = {}
-    for name, refs in places.items():
-        buffer = program.buffers[name]
-        if buffer.kind != "temporary" or buffer.views is not None or name in viewed | outside:
-            continue
-        axes = [
-            axis
-            for axis in range(len(buffer.shape))
-            if all(ref.index[axis] == Affine.index(loop.index) for _, ref in refs)
-        ]
-        if axes and len({number for number, _ in refs}) > 1:
-            found[name] = axes[0]
-    return found

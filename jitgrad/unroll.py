@@ -22,6 +22,7 @@ from jitgrad.program import (
     substitute,
     walk,
 )
+from jitgrad.sizes import counted
 
 SHORT = 4  # iterations
 LARGEST = 64  # statements that one loop may become
@@ -65,7 +66,7 @@ def _axes(program: Program) -> list[_Axis]:
         if buffer.kind != "temporary" or buffer.views is not None or name in viewed:
             continue
         for axis, extent in enumerate(buffer.shape):
-            if extent <= SHORT + 1:
+            if counted(extent) <= SHORT + 1:
                 loops = _short_loops(everywhere, axis, sizes)
                 if loops is not None:
                     found.append(_Axis(name, axis, loops))
@@ -82,7 +83,7 @@ def _short_loops(everywhere: list[Use], axis: int, sizes: dict[str, int]) -> fro
         if len(position.terms) > 1 or position.gathers():
             return None
         loop = next(loop for loop in use.loops if loop.index == position.terms[0][0])
-        count = loop.extent.constant
+        count = counted(loop.extent.constant)
         if loop.extent.terms or count > SHORT or count * sizes[loop.index] > LARGEST:
             return None
         if any(isinstance(node, Loop) for node in loop.body):

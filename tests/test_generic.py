@@ -99,6 +99,30 @@ def test_ten_batch_sizes_take_two_compilations(name):
     assert fun.compilations <= 2
 
 
+@pytest.mark.parametrize(
+    "rows", [[100, 7, 70, 2, 200, 5, 33, 16, 64, 1000], [5, 300, 2, 33, 15, 130]]
+)
+@pytest.mark.parametrize("name", ["logistic", "layers"])
+def test_few_rows_share_the_kernel_of_many(name, rows):
+    loss = LOSSES[name]
+    fun = jitgrad.compile(loss)
+    for n in rows:
+        check(loss, fun, arguments(name, n))
+    assert fun.compilations <= 2
+
+
+def test_few_rows_are_treated_like_many_only_where_many_were_seen():
+    fun = jitgrad.compile(layers)
+    for n in (3, 2):
+        check(layers, fun, arguments("layers", n))
+        assert "dot(" not in fun.source
+    check(layers, fun, arguments("layers", 100))
+    assert "dot(" in fun.source
+    check(layers, fun, arguments("layers", 4))
+    assert "dot(" in fun.source
+    assert fun.compilations == 3
+
+
 def test_a_ragged_last_batch():
     fun = jitgrad.compile(softmax_regression)
     p, X, Y = arguments("softmax", 1000)

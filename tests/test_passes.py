@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from jitgrad.contract import contract, drop_axes, hand_on, keep_latest, merge_fills, promote
+from jitgrad.contract import contract, drop_axes, hand_on, keep_latest, merge_fills
 from jitgrad.first_writes import first_writes
 from jitgrad.fuse import fuse, sink_fills
 from jitgrad.hoist import hoist
@@ -15,6 +15,7 @@ from jitgrad.invariant import lift_invariants
 from jitgrad.ops import OPS
 from jitgrad.pipeline import PASSES, STRICT_PASSES
 from jitgrad.program import Accumulate, Affine, Assign, Buffer, Loop, Program, Ref, walk
+from jitgrad.promote import promote
 from jitgrad.rematerialise import rematerialise
 from jitgrad.shapes import natural_shapes
 from jitgrad.simplify import common, dead, flatten_loops, propagate, simplify

@@ -1,9 +1,11 @@
 """Matrix products that go to BLAS, and those that do not."""
 
+import numba
 import numpy as np
 import pytest
 
 import jitgrad
+from jitgrad import blas
 from jitgrad.program import Product, walk
 
 RNG = np.random.default_rng(0)
@@ -71,3 +73,37 @@ def test_products(name):
     found = [n for n in walk(fun.lower(a, b).gradient_program.body) if isinstance(n, Product)]
     assert len(found) >= least
     assert bool(found) == bool(least)
+
+
+# --- the call ------------------------------------------------------------------------------------
+
+
+@numba.njit
+def all_layouts(a, b, at, bt, out):
+    blas.dot(a, b, out[0])
+    blas.dot(at.T, b, out[1])
+    blas.dot(a, bt.T, out[2])
+    blas.dot(at.T, bt.T, out[3])
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+def test_the_call_takes_matrices_as_they_lie(dtype):
+    for m, k, n in ((3, 4, 5), (1, 1, 1), (7, 2, 1), (0, 3, 2), (3, 2, 0), (2, 0, 3), (0, 0, 0)):
+        a, b = RNG.standard_normal((m, k)).astype(dtype), RNG.standard_normal((k, n)).astype(dtype)
+        out = np.full((4, m, n), np.nan, dtype)
+        all_layouts(a, b, a.T.copy(), b.T.copy(), out)
+        np.testing.assert_allclose(out, np.stack(4 * [a @ b]), rtol=1e-6)
+
+
+def test_the_call_is_numpys_in_python():
+    a, b, out = A, B, np.empty((20, 24))
+    blas.dot(a, b, out)
+    np.testing.assert_array_equal(out, np.dot(a, b))
+
+
+def test_without_scipy_products_are_loops(monkeypatch):
+    monkeypatch.setattr(blas, "AVAILABLE", False)
+    loss, a, b, _ = LOSSES["both"]
+    fun = jitgrad.compile(loss, argnums=(0, 1))
+    assert fun(a, b) == pytest.approx(loss(a, b), rel=1e-12)
+    assert "dot(" not in fun.source

@@ -428,3 +428,9 @@ def test_a_sum_of_a_million_terms():
     x = np.random.default_rng(0).random(1_000_000).astype("f4")
     exact = np.sum(x.astype(float))
     assert jitgrad.compile(lambda x: np.sum(x))(x) == pytest.approx(exact, rel=3e-6)
+
+
+def test_a_function_with_numbers_in_it_may_be_all_that_needs_the_type():
+    x, y = np.float32(0.3), np.ones((1, 3), np.float32)
+    fun = jitgrad.compile(lambda x, y: np.sum(np.logaddexp(x, x * y)))
+    assert fun(x, y) == pytest.approx(3 * np.logaddexp(0.3, 0.3), rel=1e-6)

@@ -24,12 +24,10 @@ def arma_gradient(phi, theta, x, grad_phi, grad_theta):
         total = add_up(total, t2)
         t2 = t4 * t4
         t3 = t4
-    grad_phi[()] = 0.0
-    grad_theta[()] = 0.0
     total2 = 0.0
     t5 = 1.0
-    grad_theta2 = grad_theta[()]
-    grad_phi2 = grad_phi[()]
+    grad_theta2 = 0.0
+    grad_phi2 = 0.0
     for i in range(8, -1, -1):
         total2 += t5 * (2.0 * t1[i + 1])
         # corpus.py:arma+3

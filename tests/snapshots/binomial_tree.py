@@ -46,7 +46,6 @@ def binomial_tree_gradient(spot, sigma, grad_spot, grad_sigma):
     for i in range(5):
         for j in range(5 - i):
             t4[i + 1, j] = 0.9960079893439915 * (p * t4[i, j + 1] + t5 * t4[i, j])
-    grad_spot[()] = 0.0
     up_bar = 0.0
     p_bar = 0.0
     for i in range(6):
@@ -65,7 +64,7 @@ def binomial_tree_gradient(spot, sigma, grad_spot, grad_sigma):
     t7[0] = total[0]
     for i in range(1, 6):
         t7[i] = total[i]
-    grad_spot2 = grad_spot[()]
+    grad_spot2 = 0.0
     # corpus.py:binomial_tree+6
     for i in range(6):
         t2_i = t2[i]

@@ -52,7 +52,6 @@ def heat_equation_gradient(start, k, grad_start, grad_k):
     t5_4 = t5[4]
     for i in range(7):
         grad_start[i] = 0.0
-    grad_k[()] = 0.0
     grad_start[6] += 2.0 * start_6
     t17 = 2.0 * t5_4
     t18 = 2.0 * t4_4
@@ -60,7 +59,7 @@ def heat_equation_gradient(start, k, grad_start, grad_k):
     t20 = 2.0 * t2_4
     t21 = 2.0 * t1_4
     grad_start[0] += 2.0 * start_0
-    grad_k2 = grad_k[()]
+    grad_k2 = 0.0
     grad_start_6 = grad_start[6]
     grad_start_0 = grad_start[0]
     # corpus.py:heat_equation+4

@@ -17,9 +17,8 @@ def horner_gradient(c, x, grad_c, grad_x):
         total2 = total_before * x + c[i]
         total[i + 1] = total2
         total_before = total2
-    grad_x[()] = 0.0
     total_bar = 1.0
-    grad_x2 = grad_x[()]
+    grad_x2 = 0.0
     for i in range(5, -1, -1):
         grad_c[i] = total_bar
         grad_x2 = add_up(grad_x2, total_bar * total[i])

@@ -25,8 +25,7 @@ def logistic_array_gradient(w, b, X, y, grad_w, grad_b):
     total = 0.0
     for i in range(4):
         grad_w[i] = 0.0
-    grad_b[()] = 0.0
-    grad_b2 = grad_b[()]
+    grad_b2 = 0.0
     grad_w_0 = grad_w[0]
     grad_w_1 = grad_w[1]
     grad_w_2 = grad_w[2]

@@ -30,10 +30,9 @@ def mlp_gradient(
             grad_params_W1[i, j] = 0.0
     for i in range(5):
         grad_params_b1[i] = 0.0
-    grad_params_b2[()] = 0.0
     for i in range(5):
         grad_params_w2[i] = 0.0
-    grad_params_b2_2 = grad_params_b2[()]
+    grad_params_b2_2 = 0.0
     # corpus.py:mlp+2
     for i in range(8):
         total2 = 0.0

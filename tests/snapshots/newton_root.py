@@ -19,9 +19,8 @@ def newton_root_gradient(a, grad_a):
         x2 = 0.5 * (x_before + t1[i])
         x[i + 1] = x2
         x_before = x2
-    grad_a[()] = 0.0
     x_bar = 1.0
-    grad_a2 = grad_a[()]
+    grad_a2 = 0.0
     for i in range(6, -1, -1):
         t2 = 0.5 * x_bar
         t3 = t2 / x[i]
