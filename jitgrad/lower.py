@@ -240,7 +240,7 @@ class _Lowering:
             return target
         outer = tuple(
             Affine(shift, ((loop, 1),))
-            for loop, shift in zip(leaf.loops[: leaf.depth], leaf.shifts, strict=False)
+            for loop, shift in zip(leaf.loops[: leaf.depth], leaf.owner.shifts, strict=False)
         )
         kept = [
             d

@@ -95,6 +95,20 @@ def test_a_sum_that_starts_from_what_its_own_loop_makes():
     assert agrees(f, np.array([1.309]), np.array([-0.335, -0.306, 1.313, 0.376, -0.806]))
 
 
+def test_a_running_sum_of_two_terms_that_the_next_outer_iteration_goes_on_from():
+    """The first of the two was added to an element that was never assigned."""
+
+    def f(a, b, x):
+        for i in range(3):
+            b = b - 0.9
+            for j in range(4 - i):
+                for k in range(3):
+                    a = a + x[k - j] - 0.25
+        return a
+
+    assert agrees(f, 1.1, 0.9, X[:3])
+
+
 # --- array programs -------------------------------------------------------------------------------
 
 
