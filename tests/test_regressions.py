@@ -109,6 +109,17 @@ def test_a_running_sum_of_two_terms_that_the_next_outer_iteration_goes_on_from()
     assert agrees(f, 1.1, 0.9, X[:3])
 
 
+def test_an_element_that_is_read_through_two_views():
+    """What a loop starts from was stored once for each view, and had its cotangent twice."""
+
+    def f(x):
+        for _ in range(8):
+            x = x[[-1]] + x[[-1]] @ x.reshape((1, 1))
+        return x[0]
+
+    assert agrees(f, X[1:2])
+
+
 # --- array programs -------------------------------------------------------------------------------
 
 
