@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from jitgrad.leaf import Ints, Leaf, Place, loop_starts
+from jitgrad.leaf import Ints, Leaf, Place, Spans, loop_starts
 from jitgrad.program import Affine, Ref
 from jitgrad.traced import CONSTANT, LOW, SHIFT, Shape, contiguous
 
@@ -34,9 +34,6 @@ class Element(NamedTuple):
 
 
 Fitted: TypeAlias = float | Ref | Element
-
-
-Spans: TypeAlias = tuple[tuple[str, int, int | None], ...]  # loops: first iteration, how many (all)
 
 
 class Carried(NamedTuple):
