@@ -160,6 +160,18 @@ def test_nothing_is_stored_for_iterations_that_a_loop_does_not_have():
     assert misfit.indices[misfit.kinds == 0].tolist() == [[0, 1]]
 
 
+def test_gathers_of_gathers_are_not_made_again_twice_as_often_each():
+    """It took more memory than there is: 2 ** 24 elements on the way to one."""
+
+    def f(x):
+        for step in "abaabbabaababbaabaabbaba":  # no loop is found in it
+            other = x[np.array([3, 2, 5, 1, 5, 0])]
+            x = 0.5 * x - 0.4 * other if step == "a" else abs(0.6 * other - 0.5 * x)
+        return np.sum(np.sin(x) * x)
+
+    assert agrees(f, np.tile(X, 2)[:6])
+
+
 # --- array programs -------------------------------------------------------------------------------
 
 
