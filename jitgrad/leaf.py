@@ -14,6 +14,7 @@ from jitgrad.symbols import REDUCTIONS, Symbol
 from jitgrad.traced import Shape
 
 Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+Spans: TypeAlias = tuple[tuple[str, int, int | None], ...]  # loops: first iteration, how many (all)
 
 
 class Leaf:

@@ -17,7 +17,7 @@ import numpy as np
 from jitgrad.chains import RunningSum, running_sums
 from jitgrad.define import renamed
 from jitgrad.elements import stored
-from jitgrad.leaf import Ints, Leaf, Place
+from jitgrad.leaf import Ints, Leaf, Place, Spans
 from jitgrad.program import (
     Accumulate,
     Affine,
@@ -35,7 +35,7 @@ from jitgrad.program import (
 )
 from jitgrad.resolve import Carried, Element, Fitted, Resolver
 from jitgrad.roll import CONST, NONE, Instances, Item, Repeat, Statement, instances, roll
-from jitgrad.split import Misfit, MisfitError, kinds_of, split
+from jitgrad.split import Misfit, MisfitError, in_vain, kinds_of, split
 from jitgrad.symbols import REDUCTIONS, Input, Symbol
 from jitgrad.tape import Tape
 from jitgrad.traced import CONSTANT, NOTHING, SHIFT, Shape, Traced, contiguous
@@ -128,6 +128,8 @@ class _Lowering:
             for total, codes, strides, place in self.sums
         ]
         results = [self._output(output) for output in outputs]
+        if misfits := in_vain(self.tree, self._spans()):
+            raise MisfitError(misfits)
         self._declare(outputs)
         starts: dict[str, list[Node]] = {}
         for number, carried in enumerate(self.resolver.carried):
@@ -185,8 +187,13 @@ class _Lowering:
         found = self.resolver.resolve(codes, strides, place)
         if found is None:
             kinds = kinds_of(codes, self.resolver.leaf_of, CONSTANT, SHIFT)
-            raise MisfitError((Misfit(leaf, kinds, place.indices),))
+            raise MisfitError((Misfit(leaf.loops, kinds, place.indices),))
         return found
+
+    def _spans(self) -> list[Spans]:
+        """The iterations that read what is stored before a loop."""
+        sums = [((total.owner.loops[total.kept], 0, 1),) for total, *_ in self.sums]
+        return sums + [((one.loop, one.step, 1), *one.spans) for one in self.resolver.carried]
 
     # --- buffers and references ------------------------------------------------------------------
 
@@ -240,7 +247,7 @@ class _Lowering:
             return target
         outer = tuple(
             Affine(shift, ((loop, 1),))
-            for loop, shift in zip(leaf.loops[: leaf.depth], leaf.shifts, strict=False)
+            for loop, shift in zip(leaf.loops[: leaf.depth], leaf.owner.shifts, strict=False)
         )
         kept = [
             d

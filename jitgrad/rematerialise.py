@@ -15,6 +15,7 @@ from jitgrad.define import (
     executions,
     instance,
     map_operands,
+    placed,
 )
 from jitgrad.program import Assign, Block, Buffer, Loop, Node, Operand, Program, Ref
 
@@ -35,7 +36,7 @@ class _Remaking:
         self.given = given
         self.buffers: dict[str, Buffer] = dict(given.buffers)
         self.known: Definitions = definitions(given)
-        self.costs: dict[str, frozenset[str] | None] = {}
+        self.costs: dict[str, frozenset[Ref] | None] = {}
         self.loops: tuple[Loop, ...] = ()
         self.made: list[dict[Ref, Ref]] = [{}]  # for each loop around, and outside
         self.fresh: list[list[Node]] = [[]]  # what goes in front of the node that is looked at
@@ -87,17 +88,21 @@ class _Remaking:
             return False  # it would be looked up again and again
         return self._cost(ref.buffer) is not None
 
-    def _cost(self, name: str) -> frozenset[str] | None:
-        """Return the values that are made on the way from what is kept; None: it is kept itself."""
+    def _cost(self, name: str) -> frozenset[Ref] | None:
+        """Return the elements that are made on the way from what is kept; None: it is kept itself.
+
+        Elements, not buffers: a chain of gathers reads twice as many of each buffer before.
+        """
         if name not in self.costs:
             self.costs[name] = None  # a value that depends on itself is kept
             definition = self.known.get(name)
             if definition is not None and definition.node.op in CHEAP:
-                made = frozenset((name,))
+                made = {definition.node.target}
                 for operand in definition.node.operands:
-                    if isinstance(operand, Ref):
-                        made |= self._cost(operand.buffer) or frozenset()
-                self.costs[name] = made if len(made) <= LONGEST else None
+                    if isinstance(operand, Ref) and (earlier := self._cost(operand.buffer)):
+                        values = placed(self.known[operand.buffer], operand) or {}
+                        made.update(ref.substitute(values) for ref in earlier)
+                self.costs[name] = frozenset(made) if len(made) <= LONGEST else None
         return self.costs[name]
 
     def _remake(self, ref: Ref) -> Ref:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from jitgrad.leaf import Ints, Leaf, Place, loop_starts
+from jitgrad.leaf import Ints, Leaf, Place, Spans, loop_starts
 from jitgrad.program import Affine, Ref
 from jitgrad.traced import CONSTANT, LOW, SHIFT, Shape, contiguous
 
@@ -34,9 +34,6 @@ class Element(NamedTuple):
 
 
 Fitted: TypeAlias = float | Ref | Element
-
-
-Spans: TypeAlias = tuple[tuple[str, int, int | None], ...]  # loops: first iteration, how many (all)
 
 
 class Carried(NamedTuple):
@@ -309,8 +306,11 @@ class Resolver:
             outer.append([self._value(p, at) for p in target.outer])
             for cell in np.ndindex(place.dims):
                 at.update(zip(place.inner, cell, strict=True))
-                inner = (self._value(p, at) for p in target.inner)
-                key = (target.leaf.number, target.flat, *outer[-1], *inner)
+                inner = [self._value(p, at) for p in target.inner]
+                if not target.flat:  # the same element has the same key, however it is read
+                    steps = contiguous(target.leaf.result_dims)
+                    inner = [sum(p * step for p, step in zip(inner, steps, strict=True))]
+                key = (target.leaf.number, *outer[-1], *inner)
                 source = code + sum(s * c for s, c in zip(strides, cell, strict=True))
                 if code <= CONSTANT:
                     source = float(self.constants[CONSTANT - code]).hex()

@@ -28,6 +28,7 @@ from jitgrad.roll_tree import (
     Item,
     Items,
     Repeat,
+    Runs,
     Statement,
     count_statements,
     first_iteration,
@@ -36,6 +37,7 @@ from jitgrad.roll_tree import (
     iteration_starts,
     merge_bodies,
     positions_in,
+    runs,
     shifted,
     triples,
 )
@@ -46,10 +48,12 @@ __all__ = [
     "Instances",
     "Item",
     "Repeat",
+    "Runs",
     "Statement",
     "count_statements",
     "instances",
     "roll",
+    "runs",
 ]
 
 CONST = -(1 << 62)  # the code of every constant

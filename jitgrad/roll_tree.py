@@ -11,7 +11,8 @@ Extents are affine in the indices of the loops around, so `for i ...: for j in r
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -63,6 +64,24 @@ class Instances(NamedTuple):
     positions: Array
     indices: Array
     path: tuple[int, ...]
+
+
+class Runs(NamedTuple):
+    """All times that one Repeat is reached, in execution order.
+
+    Attributes
+    ----------
+    path : tuple of int
+        The numbers of the enclosing Repeats, as in `Instances`.
+    indices : int64 array of shape (count, depth)
+        Indices of the enclosing loops, outermost first.
+    counts : int64 array of shape (count,)
+        How many iterations it has.
+    """
+
+    path: tuple[int, ...]
+    indices: Array
+    counts: Array
 
 
 def count_statements(tree: Iterable[Item]) -> int:
@@ -120,6 +139,29 @@ def _place(
         repeats = _place(item.body, inner, begins, (*path, repeats), repeats + 1, found)
         at = at + totals
     return repeats
+
+
+def runs(tree: Items) -> Iterator[Runs]:
+    """Yield how often every Repeat runs, in the order of their numbers.
+
+    Examples
+    --------
+    >>> pairs = (Repeat((3,), (Repeat((0, 1), (Statement(7),)),)),)      # i < 3, j < i
+    >>> [found.counts.tolist() for found in runs(pairs)]
+    [[3], [0, 1, 2]]
+    """
+    return _runs(tree, np.zeros((1, 0), np.int64), (), itertools.count())
+
+
+def _runs(
+    body: Items, indices: Array, path: tuple[int, ...], numbers: Iterator[int]
+) -> Iterator[Runs]:
+    for item in body:
+        if isinstance(item, Repeat):
+            inner, counts = (*path, next(numbers)), _counts(item, indices)
+            yield Runs(path, indices, counts)
+            if any(isinstance(child, Repeat) for child in item.body):
+                yield from _runs(item.body, _enter(indices, counts), inner, numbers)
 
 
 def _counts(repeat: Repeat, indices: Array) -> Array:

@@ -2,37 +2,40 @@
 
 Rolling may put iterations into one loop of which the first or the last read something else: the
 boundary of a stencil, the start of a list. Such a loop is cut there, into a few shorter ones; where
-there is no pattern it is written out.
+there is no pattern it is written out. The same is done to a loop around one that does not always
+run, if something is stored in front of that one for it to start from.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from jitgrad.leaf import Ints, Leaf
-from jitgrad.roll import Item, Repeat, instances
+from jitgrad.leaf import Ints, Spans
+from jitgrad.roll import Item, Repeat, Runs, instances, runs
 
 MOST_PIECES = 6  # a loop that would be cut into more is written out
 
 
 class Misfit(NamedTuple):
-    """An operand of a statement that no affine position fits.
+    """An operand of a statement that no affine position fits, or a loop that is too short.
 
     Parameters
     ----------
-    leaf : Leaf
-        The statement.
+    loops : tuple of str
+        The loops around it.
     kinds : ndarray of int
-        For each iteration which constant, input or statement the operand comes from.
+        For each iteration which constant, input or statement the operand comes from, or whether
+        the loop is long enough.
     indices : ndarray of int
         The loop indices of those iterations.
     """
 
-    leaf: Leaf
+    loops: tuple[str, ...]
     kinds: Ints
     indices: Ints
 
@@ -47,7 +50,7 @@ class MisfitError(Exception):
     """
 
     def __init__(self, misfits: tuple[Misfit, ...]) -> None:
-        super().__init__(*(misfit.leaf.number for misfit in misfits))
+        super().__init__(*(misfit.loops for misfit in misfits))
         self.misfits = misfits
 
 
@@ -59,9 +62,49 @@ def split(tree: tuple[Item, ...], misfits: Sequence[Misfit]) -> tuple[Item, ...]
     return _visited(tree)
 
 
+def in_vain(tree: tuple[Item, ...], stored: Iterable[Spans]) -> tuple[Misfit, ...]:
+    """List loops that are too short, in some iterations, for what is stored before they start.
+
+    Parameters
+    ----------
+    tree : tuple of Item
+        The loops.
+    stored : iterable of Spans
+        For each thing that is stored before a loop the iterations that read it, of that loop and
+        then of loops inside it.
+
+    Returns
+    -------
+    tuple of Misfit
+        In the order of the tree, each in another outermost loop.
+    """
+    found: dict[int, Misfit] = {}
+    every = list(runs(tree))
+    for spans in stored:
+        misfit = next(_too_short(spans, every), None)
+        if misfit is not None:
+            found.setdefault(int(misfit.loops[0][1:]), misfit)
+    return tuple(found[number] for number in sorted(found))
+
+
+def _too_short(spans: Spans, every: Sequence[Runs]) -> Iterator[Misfit]:
+    """List the loops that do not have all iterations of these spans, each inside those before."""
+    within: dict[int, tuple[int, int]] = {}
+    for loop, low, count in spans:
+        if loop[0] == "r" and count is not None:
+            path, indices, counts = every[int(loop[1:])]
+            enough = counts >= low + count
+            for column, outer in zip(indices.T, path, strict=True):
+                first, end = within.get(outer, (0, math.inf))
+                enough |= (column < first) | (column >= end)
+            if not enough.all():
+                yield Misfit(tuple(f"r{outer}" for outer in path), enough.astype(np.int64), indices)
+            within[int(loop[1:])] = low, low + count
+
+
 def _place(misfit: Misfit, extents: dict[int, tuple[int, ...]]) -> tuple[int, list[int]]:
     """Choose a loop, and its iterations that begin a piece."""
-    loops = [int(name[1:]) for name in misfit.leaf.loops]
+    loops = [int(name[1:]) for name in misfit.loops]
     whole = [axis for axis, loop in enumerate(loops) if not any(extents[loop][1:])]
     for axis in reversed(whole):
         cuts = _cuts(misfit, axis)

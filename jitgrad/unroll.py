@@ -42,8 +42,7 @@ def unroll(program: Program) -> Program:
         loops = frozenset().union(*(axis.loops for axis in chosen.values()))
         body = written_out(program.body, loops, program.buffers, {})
         program = program._replace(body=body)
-        for found in chosen.values():
-            program = _split(program, found.name, found.axis)
+        program = _split(program, {name: found.axis for name, found in chosen.items()})
     return program
 
 
@@ -125,24 +124,34 @@ def _own_loops(node: Node, suffix: str) -> Node:
     return node._replace(index=name, body=renamed)
 
 
-def _split(program: Program, name: str, axis: int) -> Program:
-    """Give each position along an axis a buffer of its own."""
-    old = program.buffers[name]
-    shape = (*old.shape[:axis], *old.shape[axis + 1 :])
-    made: dict[str, Buffer] = {}
+def _split(program: Program, chosen: dict[str, int]) -> Program:
+    """Give each position along one axis of some buffers a buffer of its own."""
+    names: dict[tuple[str, int], str] = {}
+    taken = set(program.buffers)
+    made: dict[str, dict[str, Buffer]] = {name: {} for name in chosen}
+
+    def declared(name: str, axis: int, position: int) -> str:
+        old, part = program.buffers[name], f"{name}_{position}"
+        while part in taken:
+            part += "_"
+        taken.add(part)
+        shape = (*old.shape[:axis], *old.shape[axis + 1 :])
+        label = f"{old.label}_{position}" if old.label else ""
+        made[name][part] = old._replace(shape=shape, label=label)
+        return part
 
     def change(ref: Ref) -> Ref:
-        if ref.buffer != name:
+        axis = chosen.get(ref.buffer)
+        if axis is None:
             return ref
-        position = ref.index[axis].constant
-        part = f"{name}_{position}"
-        while part in program.buffers:
-            part += "_"
-        label = f"{old.label}_{position}" if old.label else ""
-        made[part] = old._replace(shape=shape, label=label)
-        return Ref(part, (*ref.index[:axis], *ref.index[axis + 1 :]))
+        at = ref.buffer, ref.index[axis].constant
+        if at not in names:
+            names[at] = declared(ref.buffer, axis, at[1])
+        return Ref(names[at], (*ref.index[:axis], *ref.index[axis + 1 :]))
 
     body = tuple(map_refs(node, change) for node in program.body)
     result = change(program.result) if isinstance(program.result, Ref) else program.result
-    buffers = {key: buffer for key, buffer in program.buffers.items() if key != name} | made
+    buffers = {key: buffer for key, buffer in program.buffers.items() if key not in chosen}
+    for parts in made.values():
+        buffers |= parts
     return program._replace(buffers=buffers, body=body, result=result)

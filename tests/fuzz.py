@@ -18,6 +18,7 @@ from jitgrad.adjoint import gradient
 from jitgrad.contract import contract
 from jitgrad.interpreter import run, verify
 from jitgrad.pipeline import FORWARD, PASSES, STRICT_FORWARD, STRICT_PASSES
+from tests.finality import final
 
 LARGE = 1e6  # a loop let it grow: nothing to compare with
 STEP = 1e-6
@@ -161,14 +162,18 @@ class Pipeline:
         self.outputs = [f"grad_{name}" for name in self.wrt]
         self.reached = []  # the program before each pass
 
+    def final(self, program):
+        """A program in which every read sees a final value."""
+        return final(program, dict(zip(self.names, self.given, strict=True)))
+
     def interpreted(self, program, outputs):
         outcome = run(program, dict(zip(self.names, self.given, strict=True)))
         return Result(float(outcome.value), [outcome.buffers[name] for name in outputs])
 
     def stages(self):
         """Yield the name and the result of each stage."""
-        yield "lower", self.interpreted(verify(self.traced.program), [])
-        program = self.differentiated()
+        yield "lower", self.interpreted(self.final(verify(self.traced.program)), [])
+        program = self.final(self.differentiated())
         yield "adjoint", self.interpreted(program, self.outputs)
         contracted = False
         for number, step in enumerate(self.passes()):

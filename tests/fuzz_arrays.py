@@ -247,6 +247,9 @@ def differs_not(values, slope, gradient, number, tolerance):
 class Pipeline(fuzz.Pipeline):
     """One traced program through all stages, and through all but some passes."""
 
+    def final(self, program):
+        return super().final(program) if executions(program.body) <= SHORT else program
+
     def interpreted(self, program, outputs):
         given = dict(zip(self.names, self.given, strict=True))
         outcome = quick.run(program, given)

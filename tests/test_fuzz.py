@@ -10,9 +10,11 @@ from jitgrad.adjoint import gradient
 from jitgrad.pipeline import PASSES
 from jitgrad.program import Assign, Loop
 from tests import fuzz, fuzz_arrays, quick
+from tests.finality import final
 from tests.fuzz import Mismatch, check, check_compiled, minimised, smaller_sources
 from tests.random_arrays import ArrayProgram, random_arrays
 from tests.random_functions import RandomFunction, random_function
+from tests.written import parsed
 
 BLOCK, GROUP = 20, 5  # functions to a test; functions to a kernel
 FUNCTIONS, PROGRAMS = 200, 1000  # `make fuzz` checks more, and compiles more of them
@@ -50,6 +52,31 @@ def test_a_function_is_made_from_its_seed():
 
 
 # --- the checker is checked ----------------------------------------------------------------------
+
+UNDECIDED = """
+    x: input(2)
+    s: temporary(2)
+    t: temporary()
+    {}
+    return t
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("s[0] = x[0]; s[0] = x[1]; t = s[0]", "s[0] is assigned twice"),
+        ("s[0] += x[0]; t = s[0]", "s[0] has nothing to be added to"),
+        ("s[0] = x[0]; t = s[0]; s[0] += x[1]", "s[0] changes after it was read"),
+        ("t = s[1]", "s[1] is read before it is written"),
+        ("for i in range(2):\n        for j in range(i):\n            s[2*i + j] = 0.0", "leaves"),
+        ("s[1] = 0.0", "t is read before it is written"),
+    ],
+)
+def test_a_read_of_what_is_not_final_is_seen(body, message):
+    with pytest.raises(AssertionError) as found:
+        final(parsed(UNDECIDED.format(body)), {"x": [1.0, 2.0]})
+    assert message in str(found.value)
 
 
 def failures(seeds=range(40), check=check, made=random_function):

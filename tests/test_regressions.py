@@ -8,6 +8,8 @@ import pytest
 
 import jitgrad
 from jitgrad import Value, errors
+from jitgrad.roll import Repeat, Statement
+from jitgrad.split import in_vain
 from tests import fuzz_arrays
 from tests.fuzz import check, stop
 from tests.random_arrays import ArrayProgram
@@ -93,6 +95,81 @@ def test_a_sum_that_starts_from_what_its_own_loop_makes():
         return abs(total) - 0.98 * s
 
     assert agrees(f, np.array([1.309]), np.array([-0.335, -0.306, 1.313, 0.376, -0.806]))
+
+
+def test_a_running_sum_of_two_terms_that_the_next_outer_iteration_goes_on_from():
+    """The first of the two was added to an element that was never assigned."""
+
+    def f(a, b, x):
+        for i in range(3):
+            b = b - 0.9
+            for j in range(4 - i):
+                for k in range(3):
+                    a = a + x[k - j] - 0.25
+        return a
+
+    assert agrees(f, 1.1, 0.9, X[:3])
+
+
+def test_a_carried_loop_that_is_empty_in_the_last_iteration():
+    """What it starts from was stored all the same, in an element that is not there."""
+
+    def f(a, b, y):
+        for i in range(6):
+            for _ in range(i, 6):
+                b = abs(b)
+            y = y * (0.5 - a)
+        return b + y
+
+    assert agrees(f, -0.5, 0.2, -0.7)
+
+
+def test_a_running_sum_that_has_no_terms_in_the_last_iteration():
+    def f(a, x):
+        product = before = 1.0
+        for i in range(9):
+            product = product * before
+            before = a * x[i]
+            for j in range(i, 8):
+                before = before + x[j]
+        return product
+
+    assert agrees(f, 0.2, np.tile(X, 3))
+
+
+def test_an_element_that_is_read_through_two_views():
+    """What a loop starts from was stored once for each view, and had its cotangent twice."""
+
+    def f(x):
+        for _ in range(8):
+            x = x[[-1]] + x[[-1]] @ x.reshape((1, 1))
+        return x[0]
+
+    assert agrees(f, X[1:2])
+
+
+def test_nothing_is_stored_for_iterations_that_a_loop_does_not_have():
+    """A loop over j < i for each i, and what is stored in front of it for some of its rows."""
+    rows = (Repeat((2,), (Repeat((3, 0), (Repeat((0, 0, 1), (Statement(7),)),)),)),)  # time, i, j
+    for_all = ("r0", 0, 1), ("r1", 1, 2), ("r2", 0, None)
+    for_the_first = ("r0", 0, 1), ("r1", 1, 2), ("r2", 0, 1)
+    for_the_second = ("r0", 0, 1), ("r1", 1, 2), ("r2", 1, 1)
+    assert in_vain(rows, [for_all, for_the_first]) == ()
+    (misfit,) = in_vain(rows, [for_the_second])
+    assert misfit.loops == ("r0", "r1")
+    assert misfit.indices[misfit.kinds == 0].tolist() == [[0, 1]]
+
+
+def test_gathers_of_gathers_are_not_made_again_twice_as_often_each():
+    """It took more memory than there is: 2 ** 24 elements on the way to one."""
+
+    def f(x):
+        for step in "abaabbabaababbaabaabbaba":  # no loop is found in it
+            other = x[np.array([3, 2, 5, 1, 5, 0])]
+            x = 0.5 * x - 0.4 * other if step == "a" else abs(0.6 * other - 0.5 * x)
+        return np.sum(np.sin(x) * x)
+
+    assert agrees(f, np.tile(X, 2)[:6])
 
 
 # --- array programs -------------------------------------------------------------------------------
