@@ -16,9 +16,11 @@ from typing import NamedTuple
 
 from jitgrad.define import renamed
 from jitgrad.depend import Ranges, is_carried, ranges_of, uses
-from jitgrad.program import Assign, Block, Buffer, Loop, Node, Program, Ref, bounds
+from jitgrad.program import Accumulate, Assign, Block, Buffer, Loop, Node, Program, Ref, bounds
 from jitgrad.sizes import counted
 
+SHORT_SUM = 16  # terms of a sum that LLVM writes out
+FEW = 4  # statements that make one term
 CACHED = 4096  # numbers that stay in the first cache, where the order of outer loops is all one
 
 
@@ -123,6 +125,27 @@ class _Nest(NamedTuple):
             total += math.prod(min(counted(high - low + 1), 1 << 20) for low, high in spans)
         return total
 
+    def with_sum_inside(self, order: tuple[Loop, ...]) -> tuple[Loop, ...]:
+        """Move a loop over a few terms to the inside, where the sum of an element is a local.
+
+        LLVM writes such a loop out and then finds SIMD in the one around it.
+        """
+        last = order[-1]
+        if counted(last.extent.constant) <= SHORT_SUM:
+            return order
+        for loop in reversed(order[:-1]):
+            few = counted(loop.extent.constant) <= SHORT_SUM
+            if few and _adds_up(self.body, last.index, loop.index):
+                return (*(other for other in order if other is not loop), loop)
+        return order
+
+
+def _adds_up(body: Block, moving: str, still: str) -> bool:
+    """Whether statements do nothing but add to elements that one loop moves and one does not."""
+    targets = [node.target.indices() for node in body if isinstance(node, Accumulate)]
+    short = len(body) <= FEW and bool(targets)
+    return short and all(moving in found and still not in found for found in targets)
+
 
 def step_cost(ref: Ref, index: str) -> int:
     """1 for the same element or the next one, -2 for one further away."""
@@ -146,7 +169,7 @@ def _order(nest: _Nest) -> tuple[Loop, ...]:
         first = min(rest, key=lambda loop: nest.footprint(_others(rest, loop, last)))
         order.append(first)
         rest = [loop for loop in rest if loop is not first]
-    return (*order, *rest, last)
+    return nest.with_sum_inside((*order, *rest, last))
 
 
 def _others(rest: Sequence[Loop], loop: Loop, last: Loop) -> list[Loop]:

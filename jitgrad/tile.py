@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator
 
 from jitgrad.depend import Ranges, Use, is_carried, ranges_of, uses
-from jitgrad.interchange import step_cost
+from jitgrad.interchange import SHORT_SUM, step_cost
 from jitgrad.program import Accumulate, Block, Loop, Node, Program, walk
 from jitgrad.sizes import counted
 from jitgrad.strips import across, outside, rows_of, stripped
@@ -21,7 +21,6 @@ from jitgrad.strips import across, outside, rows_of, stripped
 FEWEST = 64  # rows
 WIDEST, NARROWEST = 256, 64  # rows of a strip
 CACHED = 5000  # numbers that stay in the first cache
-SHORT_SUM = 16  # terms of a sum that LLVM writes out, so that it is made in a register
 
 
 def tile(program: Program) -> Program:
