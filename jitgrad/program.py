@@ -267,22 +267,26 @@ def refs_of(node: Statement) -> list[Ref]:
     return [node.target, *(x for x in operands_of(node) if isinstance(x, Ref))]
 
 
-def reads(node: Statement) -> Iterator[Ref]:
-    """Yield the elements that a statement reads, the accumulated one excepted."""
+def reads(node: Statement) -> list[Ref]:
+    """Return the elements that a statement reads, the accumulated one excepted."""
+    found: list[Ref] = []
     for operand in operands_of(node):
         if isinstance(operand, Ref):
-            yield operand
-            yield from gathered(operand)
-    yield from gathered(node.target)
+            found.append(operand)
+            found += gathered(operand)
+    found += gathered(node.target)
+    return found
 
 
-def gathered(ref: Ref) -> Iterator[Ref]:
-    """Yield the elements of integer buffers inside a position."""
-    for position in ref.index:
-        for atom, _ in position.terms:
+def gathered(ref: Ref) -> list[Ref]:
+    """Return the elements of integer buffers inside a position."""
+    found: list[Ref] = []
+    for _, terms in ref.index:
+        for atom, _ in terms:
             if isinstance(atom, Ref):
-                yield atom
-                yield from gathered(atom)
+                found.append(atom)
+                found += gathered(atom)
+    return found
 
 
 def nest(loops: Sequence[tuple[str, int]], *body: Node) -> Node:

@@ -193,6 +193,10 @@ def _loops(product: Product, buffers: dict[str, Buffer], around: tuple[Loop, ...
     step = (multiply, Accumulate(product.target, factor, product.site))
     around_target = [(name, extents[name]) for name in target]
     if terms == _long(product):
+        rows = (terms, extents[terms])
         fill = renamed(nest(around_target, start), "_fill")
-        return fill, nest([(terms, extents[terms]), *around_target], *step)
-    return (nest(around_target, start, Loop(terms, Affine(extents[terms]), step)),)
+        made: Block = (fill, nest([rows, *around_target], *step))
+    else:
+        made = (nest(around_target, start, Loop(terms, Affine(extents[terms]), step)),)
+    # Names of its own: whoever compares loops by their indices must not take two products for one.
+    return tuple(renamed(node, f"_{len(buffers)}") for node in made)

@@ -68,7 +68,13 @@ def both_sides(means, factors, x):
     return total
 
 
-LOSSES = (mahalanobis, rotated, scattered, both_sides)
+def twice(means, factors, x):
+    """The gradient by the centres takes a product and the product of its transpose."""
+    centres = np.tanh(factors[0] @ np.tanh(x).T)
+    return np.sum((centres @ centres.T) ** 2) + np.sum(means * factors[:, 0])
+
+
+LOSSES = (twice, mahalanobis, rotated, scattered, both_sides)
 
 
 def arguments(points=POINTS, dtype=float):
@@ -104,6 +110,15 @@ def test_any_number_of_points_is_right(points):
 
 def test_products_of_points_are_right_in_float32():
     compared(mahalanobis, *arguments(dtype=np.float32), rtol=2e-4)
+
+
+def test_two_products_with_the_same_indices_stay_two():
+    def loss(x):
+        return np.sum((x @ x.T) ** 2)
+
+    for shape in ((8, 100), (100, 8)):
+        x = numbers(*shape)
+        np.testing.assert_allclose(jitgrad.compile(loss).grad(x), 4.0 * (x @ x.T) @ x, rtol=1e-12)
 
 
 def test_points_are_laid_out_by_coordinates():
