@@ -36,6 +36,7 @@ DONE = {
     "interchange": "loops reordered by memory order",
     "tall": "short rows laid out with the rows next to each other",
     "tile": "loops over rows made innermost, in strips",
+    "jam": "several sums made in one loop",
     "strip": "worked on in strips of 64 rows",
     "regular": "tables of positions written as loops",
     "columns": "short rows kept as columns",

@@ -16,6 +16,7 @@ from jitgrad.fuse import fuse, sink_fills
 from jitgrad.hoist import hoist
 from jitgrad.interchange import interchange
 from jitgrad.invariant import lift_invariants
+from jitgrad.jam import jam
 from jitgrad.late import gather_late
 from jitgrad.products import products
 from jitgrad.program import Program
@@ -56,6 +57,7 @@ PASSES: tuple[Pass, ...] = (
     fuse,
     tile,
     strip,
+    jam,
     contract,
     regular,
     columns,
@@ -74,6 +76,6 @@ def fuse_in_order(program: Program) -> Program:
 STRICT_PASSES: tuple[Pass, ...] = tuple(
     fuse_in_order if step is fuse else step
     for step in PASSES
-    if step not in (rounding, products, tall, tile, interchange, gather_sums)
+    if step not in (rounding, products, tall, tile, jam, interchange, gather_sums)
 )
 """The same for ``strict=True``: sums are added up in the order in which they were written."""

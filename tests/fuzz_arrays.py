@@ -298,6 +298,7 @@ SIZES = {
     "tall": {"LONG": 3, "NARROW": 2, "AGAIN": 1},
     "tile": {"FEWEST": 2, "WIDEST": 4, "NARROWEST": 2, "CACHED": 16},
     "strip": {"FEWEST": 2, "WIDTH": 2},
+    "jam": {"FEWEST": 2},
     "columns": {"AGAIN": 1},
     "interchange": {"CACHED": 4},
 }

@@ -61,6 +61,40 @@ def test_shifted_images_are_gone_over_once():
     assert "np.empty((86, 91))" not in source
 
 
+def test_five_taps_are_summed_in_one_loop():
+    source = agrees(filtered, rng().standard_normal((5, 5)), rng().standard_normal((90, 95)))
+    assert ranges(source, "grad_kernel_4") == ["range(86)", "range(5)", "range(91)"]
+    assert source.count("add_up(grad_kernel_") == 5
+
+
+def gram(a, b):
+    return np.sum(np.tanh(a @ b.T) ** 3)
+
+
+@pytest.mark.parametrize("rows", [(6, 6), (6, 17), (16, 2), (3, 40)])
+def test_sums_of_products_agree(rows):
+    a, b = (rng().standard_normal((n, 100)) for n in rows)
+    fun = jitgrad.compile(gram, argnums=(0, 1))
+    of_autograd = type(gram)(gram.__code__, {**gram.__globals__, "np": anp})
+    for found, expected in zip(
+        fun.grad(a, b), autograd.grad(of_autograd, (0, 1))(a, b), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_a_sum_that_the_other_statements_read_stays():
+    def loss(w, x):
+        total = 0.0
+        seen = np.zeros(4)
+        for k in range(4):
+            s = np.sum(w[k] * x)
+            seen = seen + s * np.arange(4.0)
+            total = total + np.sum(np.sin(x * s)) * seen[k]
+        return total
+
+    agrees(loss, rng().standard_normal((4, 60)), rng().standard_normal(60))
+
+
 def test_a_small_image_keeps_the_order_of_the_user():
     source = agrees(filtered, rng().standard_normal((3, 3)), rng().standard_normal((12, 13)))
     assert ranges(source, "out") == ["range(3)", "range(3)", "range(10)", "range(11)"]
