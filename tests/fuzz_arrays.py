@@ -295,7 +295,7 @@ def through(case, expected, tolerance, without):
 
 SIZES = {
     "products": {"SMALLEST": 2, "NARROWEST": 1},
-    "tall": {"LONG": 3, "NARROW": 2, "AGAIN": 1},
+    "tall": {"LONG": 4, "NARROW": 3, "AGAIN": 1},
     "tile": {"FEWEST": 2, "WIDEST": 4, "NARROWEST": 2, "CACHED": 16},
     "strip": {"FEWEST": 2, "WIDTH": 2},
     "jam": {"FEWEST": 2},
