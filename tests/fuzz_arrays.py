@@ -16,7 +16,7 @@ from unittest import mock
 import autograd.numpy
 import numpy as np
 
-from jitgrad import Value, compiled, errors, interpreter
+from jitgrad import Value, compiled, errors, interpreter, sizes
 from jitgrad.program import Loop
 from tests import fuzz, quick
 from tests.fuzz import LARGE, Mismatch, Result, attempt, compare, near
@@ -287,12 +287,17 @@ def through(case, expected, tolerance, without):
     """Compare every stage of the pipeline; return the names of the passes left out."""
     draw = random.Random(case.seed)
     mode = "strict " if draw.random() < 0.2 else ""
-    if draw.random() < 0.4:
+    small = draw.random()
+    if small < 0.3:
         with small_sizes():
             return passed(case, expected, tolerance, without, f"small sizes, {mode}", draw)
+    if small < 0.5:
+        with sizes.counting(LARGER):
+            return passed(case, expected, tolerance, without, f"counted as larger, {mode}", draw)
     return passed(case, expected, tolerance, without, mode, draw)
 
 
+LARGER = {2: 5, 4: 100, 5: 64, 6: 20, 7: 1000, 8: 30}  # what extents count as
 SIZES = {
     "products": {"SMALLEST": 2, "NARROWEST": 1},
     "tall": {"LONG": 4, "NARROW": 3, "AGAIN": 1},
@@ -308,8 +313,8 @@ SIZES = {
 def small_sizes():
     """What only large arrays are worth is done for those of a few elements."""
     with contextlib.ExitStack() as stack:
-        for module, sizes in SIZES.items():
-            stack.enter_context(mock.patch.multiple(sys.modules[f"jitgrad.{module}"], **sizes))
+        for module, own in SIZES.items():
+            stack.enter_context(mock.patch.multiple(sys.modules[f"jitgrad.{module}"], **own))
         yield
 
 
