@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from jitgrad import blas
 from jitgrad.define import Definitions, definitions, instance, written
-from jitgrad.depend import touched
+from jitgrad.depend import ranges_of, touched
 from jitgrad.program import (
     Accumulate,
     Affine,
@@ -57,6 +57,7 @@ class _Found(NamedTuple):
     product: Product
     fill: Assign | None  # the only other statement that writes the target
     inside: str  # the loop over the terms, if the nest gives the target the value it starts from
+    around: tuple[Loop, ...]
 
 
 def _found(program: Program) -> Iterator[_Found]:
@@ -113,7 +114,7 @@ def _product(
         node.site,
     )
     inside = loops[-1].index if starts else ""
-    return _Found(node, loops[-3].index, after, product, fill, inside)
+    return _Found(node, loops[-3].index, after, product, fill, inside, loops[:-3])
 
 
 def _is_small(extents: Collection[int]) -> bool:
@@ -250,12 +251,16 @@ def _added(buffers: dict[str, Buffer], found: _Found) -> tuple[Product, Node]:
     extents = {row: rows, column: columns}
     whole = buffers[target.buffer]
     indices = [_index(position) for position in target.index[-2:]]
-    buffers[name] = Buffer(tuple(map(extents.__getitem__, indices)), "temporary", whole.dtype)
-    element = Ref(name, target.index[-2:])
+    # One matrix for each iteration around, so that a copy of it may be read from it later.
+    outer = ranges_of(found.around)
+    shape = (*(high + 1 for _, high in outer.values()), *map(extents.__getitem__, indices))
+    buffers[name] = Buffer(shape, "temporary", whole.dtype)
+    own = tuple(map(Affine.index, outer))
+    element = Ref(name, (*own, *target.index[-2:]))
     into = product._replace(target=element)
     if found.inside:
         target = found.node.target
-        return into, Accumulate(target, Ref(name, target.index[-2:]), product.site)
+        return into, Accumulate(target, Ref(name, (*own, *target.index[-2:])), product.site)
     fresh = {index: Affine.index(f"{index}_{name}") for index in indices}
     added = Accumulate(target.substitute(fresh), element.substitute(fresh), product.site)
     return into, nest([(f"{index}_{name}", extents[index]) for index in indices], added)

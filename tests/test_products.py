@@ -1,5 +1,7 @@
 """Matrix products that go to BLAS, and those that do not."""
 
+import random
+
 import numba
 import numpy as np
 import pytest
@@ -7,6 +9,8 @@ import pytest
 import jitgrad
 from jitgrad import blas
 from jitgrad.program import Product, walk
+from tests import fuzz_arrays
+from tests.random_arrays import ArrayProgram
 
 RNG = np.random.default_rng(0)
 A, B, C = (
@@ -107,3 +111,10 @@ def test_without_scipy_products_are_loops(monkeypatch):
     fun = jitgrad.compile(loss, argnums=(0, 1))
     assert fun(a, b) == pytest.approx(loss(a, b), rel=1e-12)
     assert "dot(" not in fun.source
+
+
+def test_products_in_a_loop_are_read_after_it():
+    source = "def f(y):\n    return np.sum(np.expand_dims(y[[0, 1]], -3) @ y[2].T)\n"
+    case = ArrayProgram(0, source, ("made(538788, 3, 5, 3)",), (0,), False)
+    with fuzz_arrays.small_sizes():
+        fuzz_arrays.passed(case, fuzz_arrays.eagerly(case), 1e-10, 99, "", random.Random(0))
