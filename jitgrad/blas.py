@@ -52,7 +52,11 @@ def dot(left: Array, right: Array, out: Array) -> None:
 
 @type_callable(dot)  # type: ignore[untyped-decorator,unused-ignore]
 def _type(_context: Any) -> Any:
-    return lambda left, right, out: types.none
+    def typed(left: Any, right: Any, out: Any) -> Any:
+        as_they_lie = left.layout in "CF" and right.layout in "CF" and out.layout == "C"
+        return types.none if as_they_lie else None
+
+    return typed
 
 
 @lower_builtin(dot, *3 * [types.Array])  # type: ignore[untyped-decorator,unused-ignore]

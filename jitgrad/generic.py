@@ -29,7 +29,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 Extents: TypeAlias = Mapping[str, tuple[int, ...]]
-STRIPS = (64, 128, 256)  # rows of a strip; see the passes `strip` and `tile`
 _SKIPPED = (tokenize.NL, tokenize.COMMENT, tokenize.ENCODING)
 
 
@@ -67,8 +66,6 @@ class Formula(NamedTuple):
         match self.kind:
             case "linear":
                 return int(self.factor) * first + self.offset
-            case "strips":
-                return -(-first // int(self.factor))
             case "product":
                 return first * others[0]
             case "float":
@@ -84,9 +81,6 @@ class Formula(NamedTuple):
                 sign = "-" if self.offset < 0 else "+"
                 shifted = f"{scaled} {sign} {abs(self.offset)}" if self.offset else scaled
                 return shifted if shifted == first else f"({shifted})"
-            case "strips":
-                width = int(self.factor)
-                return f"({first} + {width - 1}) // {width}"
             case "product":
                 return f"({first} * {others[0]})"
             case "float":
@@ -213,7 +207,6 @@ def _of_one_size(
         yield Formula("share", (size,), factor)
         return
     yield Formula("linear", (size,), 1, int(pair[0]) - a)
-    yield from (Formula("strips", (size,), width) for width in STRIPS)
     slope, rest = divmod(int(pair[1] - pair[0]), b - a)
     if not rest:
         yield Formula("linear", (size,), slope, int(pair[0]) - slope * a)

@@ -27,7 +27,6 @@ from jitgrad.program import (
     Ref,
     map_refs,
     reads,
-    statements_of,
     substitute,
 )
 from jitgrad.sizes import counted
@@ -142,11 +141,10 @@ def _is_legal(program: Program, sums: _Sums, outer: Ranges) -> bool:
         return False
     here = [touched(node, program.buffers) for node in sums.nodes]
     there = [touched(node, program.buffers) for node in sums.rest]
-    apart = all(
+    return all(
         use.kind == "read"
         for mine in here
         for other in there
         for root in mine.keys() & other.keys()
         for use in (*mine[root], *other[root])
     )
-    return apart and len(list(statements_of(sums.nodes))) == len(sums.nodes)

@@ -42,12 +42,14 @@ HEAVY = frozenset(("div", "sqrt", "reciprocal"))
 
 def strip(program: Program) -> Program:
     """Work in strips where a loop over rows has slow arithmetic between other work."""
-    for loop in program.body:
-        if isinstance(loop, Loop):
-            parts = _parts(program, loop)
-            body = tuple(rows_of(loop, number, part) for number, part in enumerate(parts or ()))
-            if parts is not None and len(across(program, loop, body)) <= MOST:
-                return strip(stripped(program, loop, body, WIDTH))
+    for loop in (node for node in program.body if isinstance(node, Loop)):
+        parts = _parts(program, loop)
+        if parts is None:
+            continue
+        body = tuple(rows_of(loop, number, part) for number, part in enumerate(parts))
+        axes = across(program, loop, body)
+        if len(axes) <= MOST:
+            return strip(stripped(program, loop, body, axes, WIDTH))
     return program
 
 

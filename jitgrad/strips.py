@@ -7,6 +7,7 @@ array of a strip's length.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import cast
 
@@ -26,7 +27,9 @@ from jitgrad.program import (
 )
 
 
-def stripped(program: Program, loop: Loop, body: Block, width: int) -> Program:
+def stripped(
+    program: Program, loop: Loop, body: Block, axes: Mapping[str, int], width: int
+) -> Program:
     """Replace a loop over rows by one over strips.
 
     Parameters
@@ -36,12 +39,13 @@ def stripped(program: Program, loop: Loop, body: Block, width: int) -> Program:
         Whose iterations need not keep their order where `body` changes it.
     body : tuple of nodes
         What the loop does for one strip: the loop's statements, all in loops that `rows_of` made.
+    axes : mapping of str to int
+        What `across` finds for the body.
     width : int
         Rows of a strip.
     """
     extent, index = loop.extent.constant, loop.index
     limit = Affine(extent, ((f"{index}_strip", -width),))
-    axes = across(program, loop, body)
     buffers: dict[str, Buffer] = dict(program.buffers)
     for name, axis in axes.items():
         shape = buffers[name].shape

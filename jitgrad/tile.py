@@ -27,12 +27,13 @@ def tile(program: Program) -> Program:
     """Turn loops over rows inside out where the rows lie next to each other."""
     for loop, outer in _candidates(program.body, {}):
         body = _Division(loop).block(loop.body)
-        shared = outside(program, loop) | across(program, loop, body).keys()
+        axes = across(program, loop, body)
+        shared = outside(program, loop) | axes.keys()
         given = {name for name, buffer in program.buffers.items() if buffer.kind != "temporary"}
         arrays = shared | given
         kept = [use for node in loop.body for use in uses(node) if use.ref.buffer in arrays]
         if _lies_along(loop, kept) and not is_carried(loop, program.buffers, outer):
-            return tile(stripped(program, loop, body, _width(loop, kept)))
+            return tile(stripped(program, loop, body, axes, _width(loop, kept)))
     return program
 
 
