@@ -20,16 +20,20 @@ from jitgrad.program import (
     Assign,
     Block,
     Buffer,
+    Call,
     Loop,
     Node,
     Operand,
     Program,
     Ref,
     bounds,
+    nest,
     operands_of,
     storage,
     walk,
 )
+from jitgrad.routines import ROUTINES
+from jitgrad.splice import splice
 
 
 def gradient(program: Program, wrt: Sequence[str]) -> Program:
@@ -67,6 +71,7 @@ class _Adjoint:
         self.source = program
         self.wrt = tuple(wrt)
         self.buffers = dict(program.buffers)
+        self.tables = dict(program.tables)
         self.active = _active(program, wrt)
         self.masked = masked(program, self.active)
         self.fresh = 0
@@ -85,7 +90,7 @@ class _Adjoint:
         reverse = self._reverse(self.source.body, _Scope())
         outputs = [_fill(self.buffers[bar], bar, {}) for bar in map(self._bar_name, self.wrt)]
         body = (*self.source.body, *outputs, *fills, *seed, *reverse)
-        return self.source._replace(buffers=self.buffers, body=body)
+        return self.source._replace(buffers=self.buffers, body=body, tables=self.tables)
 
     # --- cotangents ------------------------------------------------------------------------------
 
@@ -151,7 +156,8 @@ class _Adjoint:
                     index = self._back(node.index).terms[0][0]
                     nodes.append(Loop(index, extent, body, not node.backward))
             elif self._root(node.target.buffer) in self.active:
-                nodes.extend(self._mirror(node, scope))
+                mirror = self._mirror_call if isinstance(node, Call) else self._mirror
+                nodes.extend(mirror(node, scope))  # type: ignore[arg-type]
         return tuple(nodes)
 
     def _mirror(self, node: Assign | Accumulate, scope: _Scope) -> list[Node]:
@@ -186,6 +192,37 @@ class _Adjoint:
         for operand, part in received.items():
             self._receive(operand, part, node.site, nodes)
         return nodes
+
+    def _mirror_call(self, node: Call, scope: _Scope) -> list[Node]:
+        """Put in what each active operand of a routine receives."""
+        back = self._renaming(scope)
+        bar = Ref(self._bar_name(node.target.buffer), node.target.index)
+        given = (bar, node.target, *node.operands)
+        arrays = tuple(ref.substitute(back) for ref in given)
+        ranges = scope.ranges()
+        around = [(_back_name(name, self.order), high + 1) for name, (_, high) in ranges.items()]
+        outer = tuple(Affine.index(name) for name, _ in around)
+        nodes: list[Node] = []
+        for argument in ROUTINES[node.routine].active:
+            operand = node.operands[argument]
+            if not self._is_active(operand):
+                continue
+            prefix = self._fresh_prefix()
+            found = splice(node, argument, arrays, self.buffers, around, prefix)
+            self.buffers |= found.buffers
+            self.tables |= found.tables
+            own = [(loop.index, loop.extent.constant) for loop in node.around(operand)]
+            moved = {name: Affine.index(prefix + name) for name, _ in own}
+            place = operand.substitute({**back, **moved}).index
+            received = Ref(found.result, (*outer, *moved.values()))
+            add = Accumulate(Ref(self._bar_name(operand.buffer), place), received, node.site)
+            nodes += [*found.body, nest([(prefix + name, extent) for name, extent in own], add)]
+        return nodes
+
+    def _fresh_prefix(self) -> str:
+        while any(name.startswith(f"c{self.fresh}_") for name in self.buffers):
+            self.fresh += 1
+        return f"c{self.fresh}_"
 
     def _receive(self, operand: Operand, value: Any, site: int, nodes: list[Node]) -> None:
         if self._is_active(operand):
@@ -295,6 +332,10 @@ def _active(program: Program, wrt: Sequence[str]) -> set[str]:
     for node in walk(program.body):
         if isinstance(node, Accumulate) and node.op == "add" and isinstance(node.value, Ref):
             edges.append((root(node.value.buffer), root(node.target.buffer)))
+        elif isinstance(node, Call):
+            for argument in ROUTINES[node.routine].active:
+                operand = node.operands[argument]
+                edges.append((root(operand.buffer), root(node.target.buffer)))
         elif isinstance(node, Assign):
             for operand, partial in zip(node.operands, OPS[node.op].partials, strict=True):
                 if isinstance(operand, Ref) and partial is not None:

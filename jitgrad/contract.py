@@ -17,6 +17,7 @@ from jitgrad.program import (
     Assign,
     Block,
     Buffer,
+    Call,
     Loop,
     Node,
     Operand,
@@ -351,7 +352,7 @@ def merge_fills(program: Program) -> Program:
 
 def _apart(node: Node, used: list[Use], ref: Ref) -> bool:
     """Whether these uses of a storage are surely of other elements than ``ref``."""
-    if isinstance(node, Loop | Product) and used:
+    if isinstance(node, Loop | Product | Call) and used:
         return False
     return all(use.ref.buffer == ref.buffer and differ(use.ref, ref) for use in used)
 

@@ -17,6 +17,7 @@ from jitgrad.program import (
     Affine,
     Assign,
     Block,
+    Call,
     Loop,
     Node,
     Operand,
@@ -141,8 +142,8 @@ def map_operands(program: Program, change: Callable[[Operand], Operand]) -> Prog
             return node._replace(body=tuple(map(visit, node.body)))
         if isinstance(node, Accumulate):
             return node._replace(value=change(node.value))
-        if isinstance(node, Product):
-            return node  # it reads matrices, not numbers
+        if isinstance(node, Product | Call):
+            return node  # it reads whole arrays, not numbers
         return node._replace(operands=tuple(map(change, node.operands)))
 
     return program._replace(body=tuple(map(visit, program.body)))

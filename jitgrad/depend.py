@@ -15,6 +15,7 @@ from jitgrad.program import (
     Accumulate,
     Affine,
     Buffer,
+    Call,
     Loop,
     Node,
     Product,
@@ -49,6 +50,10 @@ def uses(node: Node, loops: tuple[Loop, ...] = ()) -> Iterator[Use]:
         within = (*loops, Loop(k, Affine(terms), ()))
         yield from (Use(ref, "read", within) for ref in reads(node))
         yield Use(node.target, "write", loops)
+        return
+    if isinstance(node, Call):
+        yield from (Use(ref, "read", (*loops, *node.around(ref))) for ref in reads(node))
+        yield Use(node.target, "write", (*loops, *node.around(node.target)))
         return
     for ref in reads(node):
         yield Use(ref, "read", loops)

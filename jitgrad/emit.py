@@ -66,6 +66,7 @@ from jitgrad.program import (
     Assign,
     Block,
     Buffer,
+    Call,
     Loop,
     Product,
     Program,
@@ -127,10 +128,12 @@ def emit(
     -------
     Source
     """
-    ops = {node.op for node in statements_of(program.body) if not isinstance(node, Product)}
+    nodes = list(statements_of(program.body))
+    ops = {node.op for node in nodes if isinstance(node, Assign | Accumulate)}
+    routines = {node.routine for node in nodes if isinstance(node, Call)}
     library = () if strict else vector_math.NAMES
-    taken = {name, "where", vector_math.POWER, *functions(ops, library)}
-    if any(isinstance(node, Product) for node in statements_of(program.body)):
+    taken = {name, "where", vector_math.POWER, *functions(ops, library), *routines}
+    if any(isinstance(node, Product) for node in nodes):
         taken.add(DOT)
     if any(buffer.dtype == "f4" for buffer in program.buffers.values()):
         taken |= {"f4", "f8", *(found + SINGLE for found in taken)}
@@ -141,7 +144,7 @@ def emit(
     own = [op for op in called if is_helper(op.removesuffix(SINGLE)) and op not in library]
     helpers = [*own, *({SUM} & printer.operands.called)]
     types = printer.operands.types | {"f4" for op in own if op.endswith(SINGLE)}
-    libraries = imports(called, f"{tables}\n{kernel}", sorted(types), library)
+    libraries = imports(called, f"{tables}\n{kernel}", sorted(types), library, routines)
     top = [docstring(header), libraries, tables]
     parts = ["\n\n".join(filter(None, top)), *map(helper, helpers), kernel]
     text = "\n\n\n".join(filter(None, parts)) + "\n"
@@ -264,6 +267,8 @@ class _Printer:
                 self._loop(node)
             elif isinstance(node, Product):
                 self._product(node)
+            elif isinstance(node, Call):
+                self._call(node)
             else:
                 self._statement(node, scope)
         if not block:
@@ -294,6 +299,12 @@ class _Printer:
         matrices = names.matrix(left, -2, i), names.matrix(right, -1, j), names.matrix(target)
         self._comment(node.site)
         self._line(f"{DOT}({', '.join(matrices)})")
+
+    def _call(self, node: Call) -> None:
+        """Print a call of a routine."""
+        arrays = [self.names.array(ref, node.outer(ref)) for ref in (node.target, *node.operands)]
+        self._comment(node.site)
+        self._line(f"{node.routine}({', '.join(arrays)})")
 
     def _range(self, loop: Loop, start: Affine) -> str:
         if loop.limit is not None:

@@ -20,6 +20,7 @@ import numpy as np
 
 from jitgrad.ops import ARGUMENTS, OPS, TRUTHS, library_call, operator_node, parsed
 from jitgrad.program import Assign, Block, Loop, Operand, Ref, Statement, reads
+from jitgrad.routines import ROUTINES
 from jitgrad.vector_math import LARGEST_POWER, POWER, is_direct
 
 WIDTH = 100  # no line is longer if that can be helped
@@ -375,14 +376,18 @@ def functions(ops: Iterable[str], library: Collection[str] = ()) -> list[str]:
 
 
 def imports(
-    called: list[str], body: str, types: Iterable[str] = (), library: Collection[str] = ()
+    called: list[str],
+    body: str,
+    types: Iterable[str] = (),
+    library: Collection[str] = (),
+    routines: Collection[str] = (),
 ) -> str:
     """Return the import statements for the library functions among some ops, and for a text.
 
-    Those of ``library`` come from `vector_math`.
+    Those of ``library`` come from `vector_math`, and ``routines`` from where their table says.
     """
     modules: dict[str, set[str]] = {"math": set(), "numpy": set(), "special": set()}
-    modules["numpy"] |= {f"float{8 * int(name[1])} as {name}" for name in types}
+    modules["numpy"] |= {f"{np.dtype(name).name} as {name}" for name in types}
     ops = {name for name in called if name in OPS} - {*library}
     for module, function in filter(None, map(library_call, ops)):
         modules[module].add(function)
@@ -399,8 +404,22 @@ def imports(
     ours += [lines["numpy"]] if "numpy" in lines else []
     made = [lines["special"].replace("special", "jitgrad.special")] if "special" in lines else []
     made += [f"from jitgrad.blas import {DOT}"] if re.search(rf"(?<![.\w]){DOT}\(", body) else []
+    sources = {ROUTINES[name].module for name in routines}
+    made += [
+        f"from {source} import "
+        + ", ".join(sorted(name for name in routines if ROUTINES[name].module == source))
+        for source in sorted(sources)
+    ]
+    made += _routine_imports(routines)
     made += [f"from jitgrad.vector_math import {', '.join(vectors)}"] if vectors else []
     return "\n\n".join(filter(None, [lines.get("math", ""), "\n".join(ours), "\n".join(made)]))
+
+
+def _routine_imports(routines: Collection[str]) -> list[str]:
+    modules: dict[str, list[str]] = {}
+    for name in sorted(routines):
+        modules.setdefault(ROUTINES[name].module, []).append(name)
+    return [f"from {module} import {', '.join(modules[module])}" for module in sorted(modules)]
 
 
 def helper(name: str) -> str:

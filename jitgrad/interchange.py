@@ -16,7 +16,19 @@ from typing import NamedTuple
 
 from jitgrad.define import renamed
 from jitgrad.depend import Ranges, is_carried, ranges_of, uses
-from jitgrad.program import Accumulate, Assign, Block, Buffer, Loop, Node, Program, Ref, bounds
+from jitgrad.program import (
+    Accumulate,
+    Assign,
+    Block,
+    Buffer,
+    Call,
+    Loop,
+    Node,
+    Product,
+    Program,
+    Ref,
+    bounds,
+)
 from jitgrad.sizes import counted
 
 SHORT_SUM = 16  # terms of a sum that LLVM writes out
@@ -47,7 +59,9 @@ def _block(block: Block, buffers: dict[str, Buffer], inside: set[str], outer: Ra
             nodes.append(node)
             continue
         loops, fills, body = _perfect(node)
-        flat = len(loops) > 1 and not any(isinstance(child, Loop) for child in body)
+        flat = len(loops) > 1 and not any(
+            isinstance(child, Loop | Product | Call) for child in body
+        )
         order = _order(_Nest(loops, body, buffers, inside, outer)) if flat else loops
         if order != loops:
             nodes.extend([*fills, _nest(order, body)])

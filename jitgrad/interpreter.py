@@ -29,6 +29,7 @@ from jitgrad.program import (
     Affine,
     Assign,
     Block,
+    Call,
     Loop,
     Operand,
     Product,
@@ -39,6 +40,7 @@ from jitgrad.program import (
     show_operand,
     storage,
 )
+from jitgrad.routines import ROUTINES
 
 # --- verifying -----------------------------------------------------------------------------------
 
@@ -66,7 +68,7 @@ def _verify_types(program: Program) -> None:
     for name, buffer in program.buffers.items():
         owner = program.buffers[storage(program.buffers, name)[0]]
         assert buffer.dtype == owner.dtype, f"{name} views {owner.dtype} as {buffer.dtype}"
-        wanted = ("f8", "f4") if owner.kind in ("output", "temporary") else ("f8", "f4", "i8")
+        wanted = ("f8", "f4") if owner.kind == "output" else ("f8", "f4", "i8")
         assert buffer.dtype in wanted, f"{name} is an {owner.kind} of {buffer.dtype}"
     for name, table in program.tables.items():
         assert table.dtype == program.buffers[name].dtype, f"{name} holds {table.dtype}"
@@ -89,12 +91,42 @@ def _verify_block(program: Program, block: Block, ranges: dict[str, tuple[int, i
                     program.buffers[ref.buffer].dtype == program.buffers[node.target.buffer].dtype
                 )
             continue
-        kind = program.buffers[storage(program.buffers, node.target.buffer)[0]].kind
+        owner = program.buffers[storage(program.buffers, node.target.buffer)[0]]
+        kind = owner.kind
+        if isinstance(node, Call):
+            _verify_call(program, node, ranges)
+            continue
+        assert owner.dtype != "i8", f"{node.target.buffer} holds positions and is computed"
         assert kind in ("output", "temporary"), f"{node.target.buffer} is an {kind} and is written"
         if isinstance(node, Assign):
             assert node.op in OPS and len(node.operands) == OPS[node.op].arity, node.op
         for ref in (node.target, *reads(node)):
             _verify_ref(program, ref, ranges)
+
+
+def _verify_call(program: Program, node: Call, ranges: dict[str, tuple[int, int]]) -> None:
+    """Check that a routine's arrays are whole ones, of the shapes and types that it takes."""
+    routine, extents = ROUTINES[node.routine], dict(node.loops)
+    shapes = []
+    for ref, rank in zip(
+        (node.target, *node.operands), (routine.rank, *routine.ranks), strict=True
+    ):
+        buffer = program.buffers[ref.buffer]
+        own = ref.index[len(ref.index) - rank :]
+        shape = buffer.shape[len(buffer.shape) - rank :]
+        assert ref.index == (*node.outer(ref), *own), f"{show_operand(ref)} is no whole array"
+        for position, extent in zip(own, shape, strict=True):
+            index = next(iter(position.indices()))
+            assert position == Affine.index(index) and extents[index] == extent
+        _verify_ref(program, Ref(ref.buffer, ref.index), {**ranges, **_over(node)})
+        shapes.append(shape)
+    assert shapes[0] == routine.shape(*shapes[1:]), f"{node.routine} of {shapes[1:]}"
+    types = [program.buffers[ref.buffer].dtype for ref in refs]
+    assert types == [routine.dtype, *("f8" for _ in node.operands)], f"{node.routine} of {types}"
+
+
+def _over(node: Call) -> dict[str, tuple[int, int]]:
+    return {name: (0, max(extent - 1, 0)) for name, extent in node.loops}
 
 
 def _verify_ref(program: Program, ref: Ref, ranges: dict[str, tuple[int, int]]) -> None:
@@ -151,7 +183,8 @@ def run(program: Program, inputs: Mapping[str, Any]) -> Outcome:
         elif buffer.kind == "table":
             arrays[name] = program.tables[name]
         else:
-            arrays[name] = np.full(buffer.shape, np.nan, buffer.dtype)
+            missing = -1 if buffer.dtype == "i8" else np.nan
+            arrays[name] = np.full(buffer.shape, missing, buffer.dtype)
     with np.errstate(all="ignore"):
         _run_block(program.body, arrays, {})
         return Outcome(_load(program.result, arrays, {}), arrays)
@@ -170,6 +203,9 @@ def _run_block(block: Block, arrays: dict[str, Any], at: dict[str, int]) -> None
             dtype = arrays[node.target.buffer].dtype
             arrays[f"{node.target.buffer}_term"] = np.full((), np.nan, dtype)
             _run_block((node.nest(),), arrays, at)
+        elif isinstance(node, Call):
+            views = [_array(node, ref, arrays, at) for ref in (node.target, *node.operands)]
+            ROUTINES[node.routine].function(*views)
         elif isinstance(node, Accumulate):
             place = _place(node.target, arrays, at)
             target = arrays[node.target.buffer]
@@ -180,6 +216,11 @@ def _run_block(block: Block, arrays: dict[str, Any], at: dict[str, int]) -> None
             values = [_load(operand, arrays, at) for operand in node.operands]
             result = computed(node.op, values, target.dtype.str[1:])
             target[_place(node.target, arrays, at)] = result
+
+
+def _array(node: Call, ref: Ref, arrays: dict[str, Any], at: dict[str, int]) -> Any:
+    """Return one of the arrays of a call."""
+    return arrays[ref.buffer][_place(Ref(ref.buffer, node.outer(ref)), arrays, at)]
 
 
 def _load(operand: Operand, arrays: dict[str, Any], at: dict[str, int]) -> float:

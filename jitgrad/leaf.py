@@ -70,7 +70,9 @@ class Leaf:
         """The shape of what one iteration makes."""
         if self.symbol.op in REDUCTIONS:
             return tuple(n for d, n in enumerate(self.symbol.shape) if d not in self.symbol.axes)
-        return self.symbol.shape
+        return (
+            (*self.symbol.shape, *self.symbol.cores[0]) if self.symbol.cores else self.symbol.shape
+        )
 
     @property
     def box(self) -> Shape:
@@ -83,10 +85,16 @@ class Leaf:
         sizes = zip(self.box, self.tops, self.shifts, strict=False)
         return tuple(max(n, top) + shift for n, top, shift in sizes)
 
-    @property
-    def place(self) -> Place:
-        """Where its operands are read."""
-        return Place(self.loops, self.indices, self.positions, self.inner, self.symbol.shape)
+    def place(self, slot: int) -> Place:
+        """Where an operand is read."""
+        inner, dims = self.inner, self.symbol.shape
+        if self.symbol.cores:
+            inner, dims = (*inner, *self.core(slot + 1)), (*dims, *self.symbol.cores[slot + 1])
+        return Place(self.loops, self.indices, self.positions, inner, dims)
+
+    def core(self, number: int) -> tuple[str, ...]:
+        """Return the indices of a routine's result (0), or of one of its operands (from 1 on)."""
+        return tuple(f"d{self.number}_{number}_{k}" for k in range(len(self.symbol.cores[number])))
 
     def make_room(self, dim: int, low: int, high: int) -> None:
         """Let positions from ``low`` to ``high`` along a loop be in its buffer."""

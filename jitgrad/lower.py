@@ -18,12 +18,14 @@ from jitgrad.chains import RunningSum, running_sums
 from jitgrad.define import renamed
 from jitgrad.elements import stored
 from jitgrad.leaf import Ints, Leaf, Place, Spans
+from jitgrad.picked import picked
 from jitgrad.program import (
     Accumulate,
     Affine,
     Assign,
     Block,
     Buffer,
+    Call,
     Loop,
     Node,
     Operand,
@@ -35,8 +37,9 @@ from jitgrad.program import (
 )
 from jitgrad.resolve import Carried, Element, Fitted, Resolver
 from jitgrad.roll import CONST, NONE, Instances, Item, Repeat, Statement, instances, roll
+from jitgrad.routines import ROUTINES
 from jitgrad.split import Misfit, MisfitError, in_vain, kinds_of, split
-from jitgrad.symbols import REDUCTIONS, Input, Symbol
+from jitgrad.symbols import REDUCTIONS, SCAN, Input, Symbol
 from jitgrad.tape import Tape
 from jitgrad.traced import CONSTANT, NOTHING, SHIFT, Shape, Traced, contiguous
 
@@ -158,7 +161,7 @@ class _Lowering:
                 readers[output.code >> SHIFT] += 1
         for total in running_sums(self.leaves, readers):
             first, slot = total.links[0]
-            place = first.place.outer(total.kept, total.starts)
+            place = first.place(slot).outer(total.kept, total.starts)
             codes = first.codes[slot][total.starts]
             if self.resolver.precede(codes, first.loops[total.kept], place.positions):
                 self.sums.append((total, codes, contiguous(first.symbol.shape), place))
@@ -180,7 +183,7 @@ class _Lowering:
     def _fit_leaf(self, leaf: Leaf) -> None:
         for slot, strides in enumerate(leaf.symbol.strides):
             if slot != leaf.link:
-                found = self._fit(leaf, leaf.codes[slot], strides, leaf.place)
+                found = self._fit(leaf, leaf.codes[slot], strides, leaf.place(slot))
                 self.fitted[leaf.number, slot] = found
 
     def _fit(self, leaf: Leaf, codes: Ints, strides: Shape, place: Place) -> Fitted:
@@ -254,7 +257,8 @@ class _Lowering:
             for d in range(len(leaf.inner))
             if leaf.symbol.op not in REDUCTIONS or d not in leaf.symbol.axes
         ]
-        return Ref(f"v{leaf.owner.number}", (*outer, *(Affine.index(leaf.inner[d]) for d in kept)))
+        own = [leaf.inner[d] for d in kept] + [*(leaf.core(0) if leaf.symbol.cores else ())]
+        return Ref(f"v{leaf.owner.number}", (*outer, *map(Affine.index, own)))
 
     # --- nodes -----------------------------------------------------------------------------------
 
@@ -304,7 +308,21 @@ class _Lowering:
         ]
         if op == "put":
             return [nest(every, Assign(target, "copy", (operands[1],), site))]
+        if op in ROUTINES:
+            return [nest(every, self._call(leaf, target, operands, site))]
+        if op.startswith(SCAN):
+            return _scan(every, leaf.symbol.axes[0], Assign(target, op, tuple(operands), site))
         return [nest(every, Assign(target, op, tuple(operands), site))]
+
+    def _call(self, leaf: Leaf, target: Ref, operands: list[Operand], site: int) -> Call:
+        """A routine; the indices over its arrays are its own."""
+        loops: list[tuple[str, int]] = []
+        for number, ref in enumerate((target, *operands)):
+            own, shape = leaf.core(number), leaf.symbol.cores[number]
+            whole = tuple(map(Affine.index, own))
+            assert isinstance(ref, Ref) and ref.index[len(ref.index) - len(own) :] == whole
+            loops += zip(own, shape, strict=True)
+        return Call(target, leaf.symbol.op, tuple(operands), tuple(loops), site)  # type: ignore[arg-type]
 
     def _add(self, leaf: Leaf, target: Ref, site: int) -> list[Node]:
         """One step of a running sum."""
@@ -322,51 +340,20 @@ class _Lowering:
         return [Assign(minus, "neg", (value,), site), Accumulate(target, minus, site)]
 
     def _picked(self, leaf: Leaf) -> Ref:
-        """The element that a gather reads: a base plus a stride times an element of the indices."""
         source, index = (self._operand(self.fitted[leaf.number, slot]) for slot in range(2))
         assert isinstance(source, Ref) and isinstance(index, Ref)
-        stride, table = leaf.symbol.axes[0], storage(self.buffers, index.buffer)[0]
-        reach = stride * self._largest(table)
-        axis = self._axis_along(leaf, source, stride, reach)
-        if axis is None:
-            source, axis = self._as_vector(source), 0
-        unit = contiguous(self.buffers[source.buffer].shape)[axis]
-        moved = list(source.index)
-        moved[axis] = moved[axis].plus(Affine(0, ((index, stride // unit),)))
-        return Ref(source.buffer, tuple(moved))
+        largest = self._largest(storage(self.buffers, index.buffer)[0])
+        return picked(self.buffers, source, index, leaf.symbol.axes[0], largest, leaf.place(0))
 
     def _largest(self, table: str) -> int:
-        """The largest position in an index array: of one that is given, what a call may bring."""
+        """The largest position in an index array: of one that is not known, what it may be."""
         known = self.resolver.tables.get(table)
-        return (
-            max(self.tape.indexed[int(table[2:])]) - 1
-            if known is None
-            else int(known.max(initial=0))
-        )
-
-    def _axis_along(self, leaf: Leaf, source: Ref, stride: int, reach: int) -> int | None:
-        """Find the axis of a buffer in which up to ``reach`` elements, in strides, stay."""
-        shape = self.buffers[source.buffer].shape
-        for axis, unit in enumerate(contiguous(shape)):
-            position = source.index[axis]
-            if shape[axis] > 1 and stride % unit == 0 and not position.gathers():
-                low, high = leaf.place.range_of(dict(position.terms))
-                ends = (low, high, low + reach // unit, high + reach // unit)
-                fits = all(0 <= position.constant + end < shape[axis] for end in ends)
-                return axis if fits else None
-        return None
-
-    def _as_vector(self, ref: Ref) -> Ref:
-        """Name an element by its place in all of its buffer's storage."""
-        owner, offset = storage(self.buffers, ref.buffer)
-        at = Affine(offset)
-        strides = contiguous(self.buffers[ref.buffer].shape)
-        for position, stride in zip(ref.index, strides, strict=True):
-            at = at.plus(position, stride)
-        name, old = f"{owner}_vector", self.buffers[owner]
-        label = f"{old.label}_flat" if old.label else ""
-        self.buffers[name] = old._replace(shape=(math.prod(old.shape),), views=owner, label=label)
-        return Ref(name, (at,))
+        if known is not None:
+            return int(known.max(initial=0))
+        if table.startswith("in"):
+            return max(self.tape.indexed[int(table[2:])]) - 1
+        made = self.leaves[int(table[1:])].positions
+        return max(max(self.tape.indexed.get(~at, {1})) for at in made.tolist()) - 1
 
     def _start(self, carried: Carried, number: int) -> Node:
         target = self._operand(carried.target)
@@ -399,6 +386,8 @@ class _Lowering:
         visit(self.tree, ())
         for leaf in self.leaves:
             found |= zip(leaf.inner, map(Affine, leaf.symbol.shape), strict=True)
+            for number, core in enumerate(leaf.symbol.cores):
+                found |= zip(leaf.core(number), map(Affine, core), strict=True)
         return found
 
     def _first(self, total: RunningSum, source: Fitted) -> Node:
@@ -430,6 +419,21 @@ class _Lowering:
 
     def _site(self, leaf: Leaf) -> int:
         return self.used.setdefault(self.tape.place(leaf.site), len(self.used))
+
+
+def _scan(dims: list[tuple[str, int]], axis: int, step: Assign) -> list[Node]:
+    """The loops of a scan: the first element is copied, each other one made from the one before."""
+    name, extent = dims[axis]
+    if not extent:
+        return []
+    first = substitute(step._replace(op="copy"), {name: Affine(0)})
+    following = substitute(step, {name: Affine(1, ((name, 1),))})
+    assert isinstance(following, Assign)
+    operands = (step.target, *following.operands)
+    rest = following._replace(op=step.op.removeprefix(SCAN), operands=operands)
+    others = [pair for d, pair in enumerate(dims) if d != axis]
+    every = [*dims[:axis], (name, extent - 1), *dims[axis + 1 :]]
+    return [renamed(nest(others, first), "_first"), nest(every, rest)]
 
 
 def _leaf(number: int, found: Instances, table: list[Symbol], cols: Columns) -> Leaf:

@@ -17,7 +17,7 @@ import keyword
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -131,12 +131,16 @@ class Names:
 
     def matrix(self, ref: Ref, axis: int = 0, index: str = "") -> str:
         """Name a matrix; transposed, unless ``index`` is what an axis is indexed by."""
-        name: ast.expr = ast.Name(self.of(ref.buffer))
-        outer = [self.position(place) for place in ref.index[:-2]]
-        if outer:
-            name = ast.Subscript(name, outer[0] if len(outer) == 1 else ast.Tuple(outer))
         as_it_lies = not index or ref.index[axis] == Affine.index(index)
-        return ast.unparse(name) + ("" if as_it_lies else ".T")
+        return self.array(ref, ref.index[:-2]) + ("" if as_it_lies else ".T")
+
+    def array(self, ref: Ref, outer: Sequence[Affine]) -> str:
+        """Name an array that is all of a buffer's last dimensions, at some outer positions."""
+        name: ast.expr = ast.Name(self.of(ref.buffer))
+        places = [self.position(place) for place in outer]
+        if places:
+            name = ast.Subscript(name, places[0] if len(places) == 1 else ast.Tuple(places))
+        return ast.unparse(name)
 
     def view(self, buffer: str) -> str:
         """Return the expression that makes a view."""

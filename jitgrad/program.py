@@ -152,6 +152,30 @@ class Product(NamedTuple):
         return Loop(i, Affine(rows), (Loop(j, Affine(columns), body),))
 
 
+class Call(NamedTuple):
+    """``target = routine(*operands)``: whole arrays, made by a routine of `routines`.
+
+    ``loops`` holds the indices that name the elements of these arrays, with their extents. Each
+    array is all of its buffer's last dimensions, as they lie.
+    """
+
+    target: Ref
+    routine: str
+    operands: tuple[Ref, ...]
+    loops: tuple[tuple[str, int], ...]
+    site: int = -1
+
+    def around(self, ref: Ref) -> tuple[Loop, ...]:
+        """Return the loops over the elements of one of the arrays."""
+        own = ref.indices()
+        return tuple(Loop(name, Affine(extent), ()) for name, extent in self.loops if name in own)
+
+    def outer(self, ref: Ref) -> tuple[Affine, ...]:
+        """Return the positions that say which of the arrays in its buffer one is."""
+        own = {name for name, _ in self.loops}
+        return tuple(position for position in ref.index if not position.indices() & own)
+
+
 class Loop(NamedTuple):
     """``body`` for each ``index`` in ``range(extent)``, from the last to the first if backward.
 
@@ -167,7 +191,7 @@ class Loop(NamedTuple):
     step: int = 1
 
 
-Statement: TypeAlias = Assign | Accumulate | Product
+Statement: TypeAlias = Assign | Accumulate | Product | Call
 Node: TypeAlias = Statement | Loop
 Block: TypeAlias = tuple[Node, ...]
 
@@ -257,7 +281,7 @@ def statements_of(block: Iterable[Node]) -> Iterator[Statement]:
 
 def operands_of(node: Statement) -> tuple[Operand, ...]:
     """Return what a statement reads as numbers, the accumulated element excepted."""
-    if isinstance(node, Assign):
+    if isinstance(node, Assign | Call):
         return node.operands
     return (node.value,) if isinstance(node, Accumulate) else (node.left, node.right)
 
@@ -317,6 +341,8 @@ def map_refs(node: Node, change: Callable[[Ref], Ref]) -> Node:
         return node._replace(
             target=change(node.target), left=change(node.left), right=change(node.right)
         )
+    if isinstance(node, Call):
+        return node._replace(target=change(node.target), operands=tuple(map(change, node.operands)))
     return node._replace(body=tuple(map_refs(child, change) for child in node.body))
 
 
@@ -373,6 +399,9 @@ def show(block: Iterable[Node], indent: str = "") -> list[str]:
         elif isinstance(node, Product):
             left, right = show_operand(node.left), show_operand(node.right)
             lines.append(f"{indent}{show_operand(node.target)} = product({left}, {right})")
+        elif isinstance(node, Call):
+            operands = ", ".join(map(show_operand, node.operands))
+            lines.append(f"{indent}{show_operand(node.target)} = {node.routine}({operands})")
         elif isinstance(node, Accumulate):
             sign = "+" if node.op == "add" else node.op
             lines.append(f"{indent}{show_operand(node.target)} {sign}= {show_operand(node.value)}")

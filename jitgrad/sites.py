@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import os
 import sys
 from types import CodeType, FrameType
 
@@ -35,14 +36,14 @@ def points(code: CodeType) -> dict[int, tuple[int, str]]:
     return found
 
 
-_RECORDING = "value", "tape", "traced", "gather", "arrays", "reductions", "graph", "structure"
-_INTERNAL = tuple(f"/jitgrad/{name}.py" for name in _RECORDING)
+_PACKAGE = os.path.dirname(__file__) + os.sep
+_SHOWN = _PACKAGE + "nn.py"  # its loops are what a user would have written
 
 
 @functools.lru_cache(maxsize=4096)
 def _is_internal(filename: str) -> bool:
-    name = filename.replace("\\", "/")
-    return name.endswith(_INTERNAL) or "/numpy/" in name
+    inside = filename.startswith(_PACKAGE) and filename != _SHOWN
+    return inside or f"{os.sep}numpy{os.sep}" in filename
 
 
 def user_frame() -> FrameType:

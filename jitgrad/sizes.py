@@ -25,7 +25,7 @@ import contextvars
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from jitgrad.program import Assign, Loop, Node, Program, walk
+from jitgrad.program import Assign, Call, Loop, Node, Program, walk
 
 _NONE: Mapping[int, int] = MappingProxyType({})
 _counted: contextvars.ContextVar[Mapping[int, int]] = contextvars.ContextVar(
@@ -79,4 +79,5 @@ def standing_for(program: Program, other: Program) -> dict[int, int] | None:
 def _kind(node: Node) -> tuple[object, ...]:
     if isinstance(node, Loop):
         return Loop, node.index, node.backward, node.extent.terms, len(node.body)
-    return type(node), node.target.buffer, node.op if isinstance(node, Assign) else ""
+    done = node.op if isinstance(node, Assign) else node.routine if isinstance(node, Call) else ""
+    return type(node), node.target.buffer, done

@@ -21,6 +21,7 @@ from jitgrad.program import (
     Accumulate,
     Assign,
     Block,
+    Call,
     Loop,
     Node,
     Product,
@@ -79,7 +80,7 @@ def _is_vector(node: Node, nested: set[str]) -> bool:
 
     A row's own sum is made where its inner loop is, if one of the arrays `nested` in inner loops.
     """
-    if isinstance(node, Loop | Product) or node.target.gathers():
+    if isinstance(node, Loop | Product | Call) or node.target.gathers():
         return False
     if isinstance(node, Accumulate):
         own = node.target.indices() and node.target.buffer in nested

@@ -20,9 +20,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from jitgrad.errors import ShapeError, user_location
+from jitgrad.ops import OPS
+from jitgrad.routines import PULLS, ROUTINES, called
 
 Array: TypeAlias = Any  # an ndarray, or a number where the shape is ()
 Shape: TypeAlias = tuple[int, ...]
+COUNTED = ("add", "mul")  # of integers, in 64 bits
 
 
 class Primitive(NamedTuple):
@@ -98,6 +101,32 @@ def _pull_matmul(argument: int, g: Array, operands: Any) -> Array:
     return np.reshape(received, operands[argument].shape)
 
 
+def _scan(x: Array, name: str, axis: int) -> Array:
+    """Compute running results of an op along an axis."""
+    out = np.array(np.moveaxis(x, axis, 0), np.cumsum(x[:0]).dtype if name in COUNTED else None)
+    for k in range(1, len(out)):
+        out[k] = OPS[name].evaluate(out[k - 1], out[k])
+    return np.moveaxis(out, 0, axis)
+
+
+def _pull_scan(_: int, g: Array, operands: Any, name: str, axis: int) -> Array:
+    x = np.moveaxis(operands[0], axis, 0)
+    out = np.moveaxis(_scan(operands[0], name, axis), axis, 0)
+    received = np.array(np.moveaxis(g, axis, 0))
+    for k in range(len(x) - 1, 0, -1):
+        here = received[k].copy()
+        received[k - 1] += OPS[name].pull(0, here, out[k], out[k - 1], x[k])
+        received[k] = OPS[name].pull(1, here, out[k], out[k - 1], x[k])
+    return np.moveaxis(received, 0, axis)
+
+
+def _pull_routine(argument: int, g: Array, operands: Any, name: str) -> Array:
+    if argument not in ROUTINES[name].active:
+        return np.zeros(np.shape(operands[argument]))
+    received = PULLS[name](argument, g, called(name, *operands), *operands)
+    return unbroadcast(received, np.shape(operands[argument]))
+
+
 def _assemble(parts: Any, indices: tuple[Any, ...], shape: Shape) -> Array:
     whole = np.empty(shape, np.result_type(*map(np.asarray, parts)) if parts else float)
     for part, index in zip(parts, indices, strict=True):
@@ -134,6 +163,8 @@ PRIMITIVES: dict[str, Primitive] = {
         lambda _, g, operands, shape: unbroadcast(g, np.shape(operands[0])),
     ),
     "matmul": Primitive(lambda operands: np.matmul(*operands), _pull_matmul),
+    "scan": Primitive(lambda operands, name, axis: _scan(operands[0], name, axis), _pull_scan),
+    "routine": Primitive(lambda operands, name: called(name, *operands), _pull_routine),
     "assemble": Primitive(
         _assemble,
         lambda argument, g, operands, indices, shape: unbroadcast(

@@ -23,6 +23,8 @@ class Symbol(NamedTuple):
     ``strides`` holds for each operand the stride of each dimension of the loop nest, which has
     the extents ``shape``; ``axes`` are the dimensions that a reduction takes together. ``dtype``
     is what it computes in, and ``singles`` are the operands that are float32 where that is float64.
+    For a routine ``shape`` is the stack of arrays that it is called for; ``cores`` holds the shapes
+    of one result and of one array of each operand, and ``strides`` go over both.
     """
 
     op: str
@@ -31,7 +33,11 @@ class Symbol(NamedTuple):
     axes: tuple[int, ...] = ()
     dtype: str = "f8"
     singles: tuple[int, ...] = ()
+    cores: tuple[Shape, ...] = ()
 
+
+SCAN = "scan_"
+"""What the names of instructions start with that do an op over and over and keep each result."""
 
 REDUCTIONS = {"sum": ("add", 0.0), "amax": ("maximum", -math.inf), "amin": ("minimum", math.inf)}
 """The op that each reduction does over and over, and what it starts from."""

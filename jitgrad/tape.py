@@ -1,9 +1,7 @@
 """Run a function on Values; write the DAG down in order.
 
-While a tape is active every operation on a `Value` appends one instruction to it. The columns of
-the tape are plain integers, so a million instructions are an ordinary input: a symbol (the op with
-its shapes and strides), up to three operand codes (see `traced`), and the program point of the
-user's code.
+While a tape is active every operation on a `Value` appends one instruction to it (see `recorder`);
+slices, transposes and broadcasts are views and record nothing.
 
 >>> tape = Tape()
 >>> x = tape.add_input("x", (2, 3))
@@ -16,28 +14,21 @@ user's code.
 from __future__ import annotations
 
 import math
-import numbers
-import sys
-from array import array
 from collections.abc import Sequence
-from types import CodeType, FrameType
 from typing import Any, NoReturn
 
 import numpy as np
 
 from jitgrad import elements
 from jitgrad.elements import kind_of, stored, stored_from, strong
-from jitgrad.errors import (
-    ArgumentError,
-    ShapeError,
-    TraceError,
-    data_dependent,
-    user_location,
-)
+from jitgrad.errors import ShapeError, data_dependent, user_location
 from jitgrad.gather import gather, is_array
 from jitgrad.graph import active
-from jitgrad.sites import points, user_frame
-from jitgrad.symbols import REDUCTIONS, SCALAR_SYMBOLS, Input, Symbol
+from jitgrad.recorder import Recorder
+from jitgrad.routines import ROUTINES
+from jitgrad.sites import user_frame
+from jitgrad.structure import COUNTED
+from jitgrad.symbols import REDUCTIONS, SCAN, Symbol
 from jitgrad.traced import (
     CONSTANT,
     LOW,
@@ -58,144 +49,12 @@ from jitgrad.traced import (
     spread,
     view,
 )
-from jitgrad.value import Value
 
 Array = np.ndarray[Any, Any]
-CODE_SPAN = 1 << 20  # program points of one code object
 
 
-class Tape:
-    """The instructions of one traced call, in order.
-
-    Parameters
-    ----------
-    newest : int
-        The serial number of the newest Value that existed before the trace; Values made while
-        tracing are constants, older ones are captured.
-    """
-
-    def __init__(self, newest: int = sys.maxsize) -> None:
-        self.symbols = array("q")
-        self.columns = (array("q"), array("q"), array("q"))
-        self.sites = array("q")
-        self.table: list[Symbol] = list(SCALAR_SYMBOLS)
-        self.constants: list[float] = []
-        self.inputs: list[Input] = [Input("captured", (0,))]
-        self.captured: list[Value] = []
-        self.captured_arrays: list[tuple[int, Value]] = []
-        self._newest = newest
-        self._interned = {symbol: number for number, symbol in enumerate(self.table)}
-        self._captured_codes: dict[int, Traced] = {}
-        self._tables: dict[int, tuple[Array, Array, Traced]] = {}
-        self._codes: dict[int, int] = {}
-        self.indexed: dict[int, set[int]] = {}
-        self.code_objects: list[CodeType] = []
-
-    def __len__(self) -> int:
-        return len(self.symbols)
-
-    # --- recording -------------------------------------------------------------------------------
-
-    def record(self, symbol: int, a: int, b: int, c: int, frame: FrameType) -> int:
-        """Append one instruction; return its position."""
-        code = frame.f_code
-        base = self._codes.get(id(code))
-        if base is None:
-            base = self._codes[id(code)] = len(self.code_objects) * CODE_SPAN
-            self.code_objects.append(code)
-        self.sites.append(base + frame.f_lasti)
-        columns = self.columns
-        columns[0].append(a)
-        columns[1].append(b)
-        columns[2].append(c)
-        self.symbols.append(symbol)
-        return len(self.symbols) - 1
-
-    def intern(self, symbol: Symbol) -> int:
-        """Return the number of a symbol."""
-        number = self._interned.get(symbol)
-        if number is None:
-            number = self._interned[symbol] = len(self.table)
-            self.table.append(symbol)
-        return number
-
-    def constant(self, number: float) -> int:
-        """Return the code of a constant."""
-        self.constants.append(number)
-        return CONSTANT - len(self.constants) + 1
-
-    def add_input(
-        self, name: str, shape: Shape, dtype: str = "f8", data: Any = None, kind: str = ""
-    ) -> Traced:
-        """Declare an input, data of a kind, and return the Value that stands for it."""
-        self.inputs.append(Input(name, shape, dtype, data))
-        code = -len(self.inputs) << SHIFT
-        return make(self, code, shape, contiguous(shape), kind or dtype)
-
-    def _array(self, symbol: Symbol, shape: Shape, codes: Sequence[int], kind: str) -> Traced:
-        a, b, c = (*codes, NOTHING, NOTHING, NOTHING)[:3]
-        position = self.record(self.intern(symbol), a, b, c, user_frame())
-        return make(self, position << SHIFT, shape, contiguous(shape), kind)
-
-    # --- operands --------------------------------------------------------------------------------
-
-    def lift(self, operand: Any) -> Traced:
-        """Make a traced Value of anything that may be an operand."""
-        if type(operand) is Traced:
-            if operand.tape is not self:
-                raise TraceError(
-                    f"{user_location()}: a Value of another trace was used; its number is not "
-                    "known here. Pass it as an argument"
-                )
-            return operand
-        if isinstance(operand, Value):
-            return self._capture(operand)
-        if isinstance(operand, numbers.Real | np.bool_):
-            return make(self, self.constant(float(operand)), kind=elements.kind_of_number(operand))
-        if isinstance(operand, np.ndarray | np.generic):
-            return self._table(np.asarray(operand))
-        raise ArgumentError(
-            f"{user_location()}: an operand is {type(operand).__name__}; expected a number, an "
-            "array or a Value"
-        )
-
-    def _capture(self, value: Value) -> Traced:
-        found = self._captured_codes.get(id(value))
-        if found is not None:
-            return found
-        data = value._data
-        if value._serial > self._newest and not value._operands:
-            return self.lift(data)
-        if isinstance(data, np.ndarray) and data.ndim:
-            traced = self.add_input("captured", data.shape, stored(kind_of(data.dtype)))
-            self.captured_arrays.append((len(self.inputs) - 1, value))
-        else:
-            traced = make(self, (-1 << SHIFT) + len(self.captured), kind="float")
-            self.captured.append(value)
-        self._captured_codes[id(value)] = traced
-        return traced
-
-    def _table(self, data: Array) -> Traced:
-        if data.dtype == object:
-            parts = [(data[at], at) for at in np.ndindex(data.shape)]
-            return self.assemble(parts, data.shape)
-        if data.dtype.kind not in "fiub":
-            raise ArgumentError(
-                f"{user_location()}: an array of dtype {data.dtype} was used; expected real numbers"
-            )
-        if data.ndim == 0:
-            return make(self, self.constant(float(data)), kind=kind_of(data.dtype))
-        known = self._tables.get(id(data))
-        if known is not None and np.array_equal(known[1], data, equal_nan=data.dtype.kind == "f"):
-            return known[2]
-        kind = kind_of(data.dtype)
-        whole = kind[0] in "iu" and kind != "u8"
-        copied = np.array(data, "i8" if whole else stored(kind), order="C")
-        traced = self.add_input("table", data.shape, copied.dtype.str[1:], copied, kind)
-        self._tables[id(data)] = (data, copied, traced)
-        return traced
-
-    # --- what Values ask for ---------------------------------------------------------------------
+class Tape(Recorder):
+    """The instructions of one traced call, in order: what Values ask for while it is traced."""
 
     def elementwise(self, name: str, operands: Sequence[Any]) -> Traced:
         """Record one op of the table over broadcast operands."""
@@ -224,7 +83,7 @@ class Tape:
             for value in values
         )
         symbol = Symbol(name, shape, strides, (), dtype, singles)
-        return self._array(symbol, shape, [v.code for v in values], kind)
+        return self.record_array(symbol, shape, [v.code for v in values], kind)
 
     def sum(self, x: Any, axis: Any = None, keepdims: bool = False) -> Traced:
         """Record a sum over axes."""
@@ -246,10 +105,42 @@ class Tape:
         kept = tuple(n for d, n in enumerate(x.dims) if d not in axes)
         kind = elements.added(x.kind) if name == "sum" else strong(x.kind)
         symbol = Symbol(name, x.dims, (x.strides,), axes, stored(kind))
-        result = self._array(symbol, kept, [x.code], kind)
+        result = self.record_array(symbol, kept, [x.code], kind)
         for axis in axes if keepdims else ():
             result = insert_axis(result, axis)
         return result
+
+    def scan(self, x: Any, name: str, axis: int) -> Traced:
+        """Record running results of an op along an axis: sums for ``add``."""
+        x = self.lift(x)
+        (axis,) = normal_axes(axis, len(x.dims))
+        kind = elements.added(x.kind) if name in COUNTED else strong(x.kind)
+        symbol = Symbol(SCAN + name, x.dims, (x.strides,), (axis,), stored(kind))
+        return self.record_array(symbol, x.dims, [x.code], kind)
+
+    def routine(self, *operands_and_name: Any) -> Traced:
+        """Record a routine of `routines` over the last dimensions of its operands."""
+        *operands, name = operands_and_name
+        found = ROUTINES[name]
+        values = [self.lift(x) for x in operands]
+        ranks = [len(x.dims) - rank for x, rank in zip(values, found.ranks, strict=True)]
+        stack = np.broadcast_shapes(*(x.dims[:n] for x, n in zip(values, ranks, strict=True)))
+        whole = [self._whole(x) for x, n in zip(values, ranks, strict=True)]
+        cores = [x.dims[n:] for x, n in zip(whole, ranks, strict=True)]
+        result = found.shape(*cores)
+        strides = tuple(spread(x, (*stack, *core)) for x, core in zip(whole, cores, strict=True))
+        symbol = Symbol(name, stack, strides, (), found.dtype, (), (result, *cores))
+        return self.record_array(symbol, (*stack, *result), [x.code for x in whole], found.dtype)
+
+    def _whole(self, x: Traced) -> Traced:
+        """Return an array of float64 that lies as it was made, or was given: a copy, if need be."""
+        if x.kind != "f8" or not self._lies_whole(x):
+            x = self.astype(x, float)
+        return x
+
+    def _lies_whole(self, x: Traced) -> bool:
+        shape = self.inputs[~(x.code >> SHIFT)].shape if x.code < 0 else self._made(x)
+        return not x.code & LOW and x.dims == shape and is_contiguous(x)
 
     def matmul(self, a: Any, b: Any) -> Traced:
         """Record a matrix product as products of broadcast views, summed."""
@@ -271,19 +162,19 @@ class Tape:
         """Record an array that is put together from parts, each with the index where it goes."""
         values = [self.lift(part) for part, _ in parts]
         kind = elements.joined([value.kind for value in values])
-        result = self._array(Symbol("alloc", shape, dtype=stored(kind)), shape, (), kind)
+        result = self.record_array(Symbol("alloc", shape, dtype=stored(kind)), shape, (), kind)
         for value, (_, index) in zip(values, parts, strict=True):
             target = self.getitem(result, index)
             strides = (target.strides, spread(value, target.dims))
             symbol = Symbol("put", target.dims, strides, (), *stored_from(kind, (kind, value.kind)))
-            self._array(symbol, target.dims, (target.code, value.code), kind)
+            self.record_array(symbol, target.dims, (target.code, value.code), kind)
         return result
 
     def astype(self, x: Any, dtype: Any) -> Traced:
         """Record a copy of another element type."""
         x, kind = self.lift(x), kind_of(np.dtype(dtype))
         symbol = Symbol("copy", x.dims, (x.strides,), (), *stored_from(kind, (x.kind,)))
-        return self._array(symbol, x.dims, (x.code,), kind)
+        return self.record_array(symbol, x.dims, (x.code,), kind)
 
     def getitem(self, x: Any, index: Any) -> Traced:
         """Return a view, or record a gather for an integer-array index."""
@@ -298,11 +189,13 @@ class Tape:
     ) -> Traced:
         """Record a gather: elements at ``over`` plus ``stride`` times the integers of a table."""
         symbol = Symbol("gather", shape, (over, over_table), (stride,), stored(x.kind))
-        return self._array(symbol, shape, (x.code, table), x.kind)
+        return self.record_array(symbol, shape, (x.code, table), x.kind)
 
     def holds_integers(self, x: Traced) -> bool:
-        """Whether this is an input of integers, which can be positions."""
-        given = x.kind != "b1" and CONSTANT < x.code < 0
+        """Whether these are integers that are given or that a routine made: positions."""
+        if x.code >= 0:
+            return self.symbol_of(x).dtype == "i8"
+        given = x.kind != "b1" and x.code > CONSTANT
         return given and self.inputs[~(x.code >> SHIFT)].dtype == "i8"
 
     def note_indexed(self, where: Traced, extent: int) -> None:
@@ -345,7 +238,7 @@ class Tape:
         """Record a copy through which no derivative flows."""
         return self.elementwise("detach", (x,))
 
-    wrap = lift
+    wrap = Recorder.lift
 
     def refuse(self, x: Any, what: str) -> NoReturn:
         """Raise the error for asking a traced Value for its number."""
@@ -375,43 +268,14 @@ class Tape:
         """Whether an array is an input, or does not cover the result that it is a view of."""
         if x.code < 0:
             return True
+        return bool(x.code & LOW) or x.size != math.prod(self._made(x)) or not is_contiguous(x)
+
+    def _made(self, x: Traced) -> Shape:
+        """Return the shape of the result that a Value is a view of."""
         symbol = self.symbol_of(x)
         summed = symbol.axes if symbol.op in REDUCTIONS else ()
-        size = math.prod(n for axis, n in enumerate(symbol.shape) if axis not in summed)
-        return bool(x.code & LOW) or x.size != size or not is_contiguous(x)
-
-    def close(self) -> None:
-        """End the recording: whatever is asked of its Values from now on is an error."""
-        setattr(self, "record", self._ended)  # noqa: B010 - an instance's own method
-
-    def _ended(self, *_: Any) -> NoReturn:
-        raise TraceError(
-            f"{user_location()}: a traced Value was used after its trace had ended; it holds no "
-            "number. Return what you want to see as auxiliary output: `return loss, aux` with "
-            "jitgrad.compile(has_aux=True)"
-        )
-
-    # --- looking back ----------------------------------------------------------------------------
-
-    def symbol_of(self, x: Traced) -> Symbol:
-        """Return the symbol of the instruction that made a Value."""
-        return self.table[self.symbols[x.code >> SHIFT]]
-
-    def operands_of(self, x: Traced) -> list[Traced]:
-        """Return scalar handles of a Value's operands, without constants."""
-        if x.code < 0:
-            return []
-        codes = [column[x.code >> SHIFT] for column in self.columns]
-        return [make(self, code) for code in codes if code > CONSTANT]
-
-    def place(self, site: int) -> tuple[str, int, str]:
-        """Return the file, the line and the assigned variable's name of a program point."""
-        code = self.code_objects[site // CODE_SPAN]
-        known = points(code)
-        offset = site % CODE_SPAN
-        while offset not in known:  # inside the inline cache of an instruction
-            offset -= 2
-        return (code.co_filename, *known[offset])
+        kept = tuple(n for axis, n in enumerate(symbol.shape) if axis not in summed)
+        return (*kept, *symbol.cores[0]) if symbol.cores else kept
 
 
 class Recording:

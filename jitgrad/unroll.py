@@ -82,6 +82,8 @@ def _short_loops(everywhere: list[Use], axis: int, sizes: dict[str, int]) -> fro
         if len(position.terms) > 1 or position.gathers():
             return None
         loop = next(loop for loop in use.loops if loop.index == position.terms[0][0])
+        if loop.index not in sizes:  # a routine takes the whole axis
+            return None
         count = counted(loop.extent.constant)
         if loop.extent.terms or count > SHORT or count * sizes[loop.index] > LARGEST:
             return None

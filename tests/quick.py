@@ -13,7 +13,8 @@ import numpy as np
 from jitgrad import ops
 from jitgrad.interpreter import Outcome
 from jitgrad.ops import OPS
-from jitgrad.program import Accumulate, Assign, Loop, Product, Ref, storage
+from jitgrad.program import Accumulate, Affine, Assign, Call, Loop, Product, Ref, storage
+from jitgrad.routines import ROUTINES
 from jitgrad.traced import contiguous
 
 INFIX = {"add": "+", "sub": "-", "mul": "*"}
@@ -102,8 +103,34 @@ def statement(node, buffers):
     target = operand(node.target, buffers)
     if isinstance(node, Accumulate):
         return f"{target} = {applied(node.op, (target, operand(node.value, buffers)))}"
+    if isinstance(node, Call):
+        return called(node, buffers)
     assert isinstance(node, Assign), node
     return f"{target} = {applied(node.op, [operand(part, buffers) for part in node.operands])}"
+
+
+def called(node, buffers):
+    """A routine, on copies of its arrays as NumPy's."""
+    routine, extents = ROUTINES[node.routine], dict(node.loops)
+    parts = []
+    for ref, rank in zip((node.target, *node.operands), (routine.rank, *routine.ranks), strict=True):
+        own = ref.index[len(ref.index) - rank :]
+        shape = tuple(extents[next(iter(index.indices()))] for index in own)
+        zero = ref.substitute({name: Affine() for name in extents})
+        owner = storage(buffers, ref.buffer)[0]
+        start = operand(zero, buffers).partition("[")[2][:-1]
+        parts.append(f"b_{owner}, {start}, {shape}")
+    return f"f_routine({node.routine!r}, {', '.join(f'({part})' for part in parts)})"
+
+
+def routine(name, target, *operands):
+    arrays = [
+        np.array(whole[at : at + math.prod(shape)]).reshape(shape) for whole, at, shape in operands
+    ]
+    whole, at, shape = target
+    out = np.empty(shape, ROUTINES[name].dtype)
+    ROUTINES[name].function(out, *arrays)
+    whole[at : at + out.size] = out.ravel().tolist()
 
 
 def applied(op, parts):
@@ -146,13 +173,13 @@ def ops_in(block):
     for node in block:
         if isinstance(node, Loop):
             found |= ops_in(node.body)
-        else:
+        elif not isinstance(node, Call):
             found.add(node.op)
     return frozenset(found)
 
 
 def functions(names):
-    return {f"f_{name}": function(name) for name in names}
+    return {"f_routine": routine} | {f"f_{name}": function(name) for name in names}
 
 
 @functools.cache

@@ -1,0 +1,200 @@
+"""The columns of a tape: instructions, what they read, and the program points of the user's code.
+
+The columns are plain integers, so a million instructions are an ordinary input: a symbol (the op
+with its shapes and strides), up to three operand codes (see `traced`), and the program point of the
+user's code.
+
+>>> recorder = Recorder()
+>>> x = recorder.add_input("x", (2, 3))
+>>> x.code == -2 << SHIFT, recorder.operands_of(x)
+(True, [])
+"""
+
+from __future__ import annotations
+
+import numbers
+import sys
+from array import array
+from collections.abc import Sequence
+from types import CodeType, FrameType
+from typing import Any, NoReturn
+
+import numpy as np
+
+from jitgrad import elements
+from jitgrad.elements import kind_of, stored
+from jitgrad.errors import ArgumentError, TraceError, user_location
+from jitgrad.graph import assemble
+from jitgrad.sites import points, user_frame
+from jitgrad.symbols import SCALAR_SYMBOLS, Input, Symbol
+from jitgrad.traced import CONSTANT, NOTHING, SHIFT, Shape, Traced, contiguous, make
+from jitgrad.value import Value
+
+Array = np.ndarray[Any, Any]
+CODE_SPAN = 1 << 20  # program points of one code object
+
+
+class Recorder:
+    """The instructions of one traced call, in order, and the Values that stand for their results.
+
+    Parameters
+    ----------
+    newest : int
+        The serial number of the newest Value that existed before the trace; Values made while
+        tracing are constants, older ones are captured.
+    """
+
+    def __init__(self, newest: int = sys.maxsize) -> None:
+        self.symbols = array("q")
+        self.columns = (array("q"), array("q"), array("q"))
+        self.sites = array("q")
+        self.table: list[Symbol] = list(SCALAR_SYMBOLS)
+        self.constants: list[float] = []
+        self.inputs: list[Input] = [Input("captured", (0,))]
+        self.captured: list[Value] = []
+        self.captured_arrays: list[tuple[int, Value]] = []
+        self._newest = newest
+        self._interned = {symbol: number for number, symbol in enumerate(self.table)}
+        self._captured_codes: dict[int, Traced] = {}
+        self._tables: dict[int, tuple[Array, Array, Traced]] = {}
+        self._codes: dict[int, int] = {}
+        self.indexed: dict[int, set[int]] = {}
+        self.code_objects: list[CodeType] = []
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    # --- recording -------------------------------------------------------------------------------
+
+    def record(self, symbol: int, a: int, b: int, c: int, frame: FrameType) -> int:
+        """Append one instruction; return its position."""
+        code = frame.f_code
+        base = self._codes.get(id(code))
+        if base is None:
+            base = self._codes[id(code)] = len(self.code_objects) * CODE_SPAN
+            self.code_objects.append(code)
+        self.sites.append(base + frame.f_lasti)
+        columns = self.columns
+        columns[0].append(a)
+        columns[1].append(b)
+        columns[2].append(c)
+        self.symbols.append(symbol)
+        return len(self.symbols) - 1
+
+    def intern(self, symbol: Symbol) -> int:
+        """Return the number of a symbol."""
+        number = self._interned.get(symbol)
+        if number is None:
+            number = self._interned[symbol] = len(self.table)
+            self.table.append(symbol)
+        return number
+
+    def constant(self, number: float) -> int:
+        """Return the code of a constant."""
+        self.constants.append(number)
+        return CONSTANT - len(self.constants) + 1
+
+    def add_input(
+        self, name: str, shape: Shape, dtype: str = "f8", data: Any = None, kind: str = ""
+    ) -> Traced:
+        """Declare an input, data of a kind, and return the Value that stands for it."""
+        self.inputs.append(Input(name, shape, dtype, data))
+        code = -len(self.inputs) << SHIFT
+        return make(self, code, shape, contiguous(shape), kind or dtype)
+
+    def record_array(self, symbol: Symbol, shape: Shape, codes: Sequence[int], kind: str) -> Traced:
+        """Append an instruction that makes an array; return the Value that stands for it."""
+        a, b, c = (*codes, NOTHING, NOTHING, NOTHING)[:3]
+        position = self.record(self.intern(symbol), a, b, c, user_frame())
+        return make(self, position << SHIFT, shape, contiguous(shape), kind)
+
+    # --- operands --------------------------------------------------------------------------------
+
+    def lift(self, operand: Any) -> Traced:
+        """Make a traced Value of anything that may be an operand."""
+        if type(operand) is Traced:
+            if operand.tape is not self:
+                raise TraceError(
+                    f"{user_location()}: a Value of another trace was used; its number is not "
+                    "known here. Pass it as an argument"
+                )
+            return operand
+        if isinstance(operand, Value):
+            return self._capture(operand)
+        if isinstance(operand, numbers.Real | np.bool_):
+            return make(self, self.constant(float(operand)), kind=elements.kind_of_number(operand))
+        if isinstance(operand, np.ndarray | np.generic):
+            return self._table(np.asarray(operand))
+        raise ArgumentError(
+            f"{user_location()}: an operand is {type(operand).__name__}; expected a number, an "
+            "array or a Value"
+        )
+
+    def _capture(self, value: Value) -> Traced:
+        found = self._captured_codes.get(id(value))
+        if found is not None:
+            return found
+        data = value._data
+        if value._serial > self._newest and not value._operands:
+            return self.lift(data)
+        if isinstance(data, np.ndarray) and data.ndim:
+            traced = self.add_input("captured", data.shape, stored(kind_of(data.dtype)))
+            self.captured_arrays.append((len(self.inputs) - 1, value))
+        else:
+            traced = make(self, (-1 << SHIFT) + len(self.captured), kind="float")
+            self.captured.append(value)
+        self._captured_codes[id(value)] = traced
+        return traced
+
+    def _table(self, data: Array) -> Traced:
+        if data.dtype == object:
+            whole: Traced = assemble([(data[at], at) for at in np.ndindex(data.shape)], data.shape)
+            return whole
+        if data.dtype.kind not in "fiub":
+            raise ArgumentError(
+                f"{user_location()}: an array of dtype {data.dtype} was used; expected real numbers"
+            )
+        if data.ndim == 0:
+            return make(self, self.constant(float(data)), kind=kind_of(data.dtype))
+        known = self._tables.get(id(data))
+        if known is not None and np.array_equal(known[1], data, equal_nan=data.dtype.kind == "f"):
+            return known[2]
+        kind = kind_of(data.dtype)
+        whole = kind[0] in "iu" and kind != "u8"
+        copied = np.array(data, "i8" if whole else stored(kind), order="C")
+        traced = self.add_input("table", data.shape, copied.dtype.str[1:], copied, kind)
+        self._tables[id(data)] = (data, copied, traced)
+        return traced
+
+    def close(self) -> None:
+        """End the recording: whatever is asked of its Values from now on is an error."""
+        setattr(self, "record", self._ended)  # noqa: B010 - an instance's own method
+
+    def _ended(self, *_: Any) -> NoReturn:
+        raise TraceError(
+            f"{user_location()}: a traced Value was used after its trace had ended; it holds no "
+            "number. Return what you want to see as auxiliary output: `return loss, aux` with "
+            "jitgrad.compile(has_aux=True)"
+        )
+
+    # --- looking back ----------------------------------------------------------------------------
+
+    def symbol_of(self, x: Traced) -> Symbol:
+        """Return the symbol of the instruction that made a Value."""
+        return self.table[self.symbols[x.code >> SHIFT]]
+
+    def operands_of(self, x: Traced) -> list[Traced]:
+        """Return scalar handles of a Value's operands, without constants."""
+        if x.code < 0:
+            return []
+        codes = [column[x.code >> SHIFT] for column in self.columns]
+        return [make(self, code) for code in codes if code > CONSTANT]
+
+    def place(self, site: int) -> tuple[str, int, str]:
+        """Return the file, the line and the assigned variable's name of a program point."""
+        code = self.code_objects[site // CODE_SPAN]
+        known = points(code)
+        offset = site % CODE_SPAN
+        while offset not in known:  # inside the inline cache of an instruction
+            offset -= 2
+        return (code.co_filename, *known[offset])
