@@ -1,7 +1,10 @@
 """Exact gradients of plain Python and NumPy functions at the speed of hand-written Numba."""
 
 from jitgrad import arrays as _arrays  # noqa: F401 - registers NumPy's functions
+from jitgrad import linalg as _linalg  # noqa: F401 - registers NumPy's functions
+from jitgrad import ordering as _ordering  # noqa: F401 - registers NumPy's functions
 from jitgrad import reductions as _reductions  # noqa: F401 - registers NumPy's functions
+from jitgrad import scans as _scans  # noqa: F401 - registers NumPy's functions
 from jitgrad.build import Lowered
 from jitgrad.compiled import CompiledFunction, compile
 from jitgrad.errors import JitgradError

@@ -24,7 +24,7 @@ WEAK = {"float": 1.0, "int": 1}
 _PYTHON = {float: "float", int: "int", bool: "b1"}
 _OPERATORS = frozenset({"add", "sub", "mul", "div", "pow", "mod", "neg", "abs"})
 _ALIKE = frozenset({"copy", "detach", "attach", "relu"})  # results are of the operand's kind
-_WHOLE = frozenset({"maximum", "minimum", "where", "sign", "floor", "ceil", "square"})
+_WHOLE = frozenset({"maximum", "minimum", "where", "sign", "floor", "ceil", "trunc", "square"})
 
 
 class Typed(NamedTuple):

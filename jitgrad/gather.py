@@ -200,12 +200,18 @@ def _positions(tape: Any, where: Any, extent: int) -> Any:
 
 
 def _given(tape: Any, where: Value, extent: int) -> Traced:
-    if isinstance(where, Traced) and where.tape is tape and tape.holds_integers(where):
-        tape.note_indexed(where, extent)
-        return where
-    what = "a condition" if where.element_type.kind == "b" else "a computed number"
-    raise UnsupportedError(
-        f"{user_location()}: indexing by {what} that is traced: how many elements are taken, "
-        "or which, is known only when the kernel runs. Write np.where(condition, x, 0.0), or "
-        "give the integers as an argument"
-    )
+    """Return integers that are known when the kernel runs as positions on an axis."""
+    where = tape.lift(where)
+    if where.kind[0] not in "iu":
+        what = "a condition" if where.kind == "b1" else f"{where.kind} numbers"
+        raise UnsupportedError(
+            f"{user_location()}: indexing by {what} that is traced: how many elements are taken, "
+            "or which, is known only when the kernel runs. Write np.where(condition, x, 0.0), or "
+            "x[i.astype(int)] for whole numbers"
+        )
+    if not tape.holds_integers(where) or tape.most_of(where) > extent:
+        flat = tape.reshape(where, -1)
+        whole = tape.routine(flat, np.array([float(extent)]), "positions")
+        where = tape.reshape(whole, where.dims)
+    tape.note_indexed(where, extent)
+    return where

@@ -108,9 +108,8 @@ def _verify_call(program: Program, node: Call, ranges: dict[str, tuple[int, int]
     """Check that a routine's arrays are whole ones, of the shapes and types that it takes."""
     routine, extents = ROUTINES[node.routine], dict(node.loops)
     shapes = []
-    for ref, rank in zip(
-        (node.target, *node.operands), (routine.rank, *routine.ranks), strict=True
-    ):
+    refs = (node.target, *node.operands)
+    for ref, rank in zip(refs, (routine.rank, *routine.ranks), strict=True):
         buffer = program.buffers[ref.buffer]
         own = ref.index[len(ref.index) - rank :]
         shape = buffer.shape[len(buffer.shape) - rank :]

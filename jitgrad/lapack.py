@@ -317,6 +317,32 @@ def _svd(out: Array, a: Array) -> Any:
 
 
 @register_jitable  # type: ignore[untyped-decorator]
+def pinv(out: Array, a: Array, share: Array) -> None:
+    """Invert a matrix as far as it goes.
+
+    Parameters
+    ----------
+    out : array, shape (n, m)
+    a : array, shape (m, n)
+    share : array, shape (1,)
+        Singular values of up to this share of the largest one count as 0.
+    """
+    m, n = a.shape
+    k = min(m, n)
+    packed = np.empty(m * k + k + k * n)
+    svd(packed, a)
+    u, s, vt = packed[: m * k], packed[m * k : m * k + k], packed[m * k + k :]
+    for j in range(n):
+        for i in range(m):
+            out[j, i] = 0.0
+    for p in range(k):
+        if s[p] > share[0] * s[0]:
+            for j in range(n):
+                for i in range(m):
+                    out[j, i] += vt[p * n + j] / s[p] * u[i * k + p]
+
+
+@register_jitable  # type: ignore[untyped-decorator]
 def _check_finite(a: Array) -> None:
     for value in a.flat:
         if not np.isfinite(value):

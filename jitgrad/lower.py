@@ -317,12 +317,17 @@ class _Lowering:
     def _call(self, leaf: Leaf, target: Ref, operands: list[Operand], site: int) -> Call:
         """A routine; the indices over its arrays are its own."""
         loops: list[tuple[str, int]] = []
+        arrays = []
         for number, ref in enumerate((target, *operands)):
             own, shape = leaf.core(number), leaf.symbol.cores[number]
             whole = tuple(map(Affine.index, own))
-            assert isinstance(ref, Ref) and ref.index[len(ref.index) - len(own) :] == whole
+            assert isinstance(ref, Ref)
+            outer, core = ref.index[: len(ref.index) - len(own)], ref.index[-len(own) :]
+            moving = zip(core, whole, shape, strict=True)
+            assert all(place == index or extent == 1 for place, index, extent in moving)
+            arrays.append(Ref(ref.buffer, (*outer, *whole)))
             loops += zip(own, shape, strict=True)
-        return Call(target, leaf.symbol.op, tuple(operands), tuple(loops), site)  # type: ignore[arg-type]
+        return Call(arrays[0], leaf.symbol.op, tuple(arrays[1:]), tuple(loops), site)
 
     def _add(self, leaf: Leaf, target: Ref, site: int) -> list[Node]:
         """One step of a running sum."""

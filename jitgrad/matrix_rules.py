@@ -146,6 +146,16 @@ def _qr(_: int, g: Array, out: Array, a: Array) -> Any:
     return transposed(routine("solve_lower_transposed", transposed(r), total))
 
 
+@_rule("pinv")
+def _pinv(_: int, g: Array, out: Array, a: Array, share: Array) -> Any:
+    """Golub and Pereyra, *The differentiation of pseudo-inverses*, 1973, equation 4.12."""
+    p, pt, gt = out, transposed(out), transposed(g)
+    m, n = np.shape(a)[-2:]
+    rows, columns = np.eye(m) - a @ p, np.eye(n) - p @ a
+    received = -(pt @ g @ pt)
+    return received + rows @ gt @ p @ pt + pt @ p @ gt @ columns
+
+
 def eigh_parts(packed: Array) -> tuple[Any, Any]:
     """Take the eigenvalues and the eigenvectors out of what the routine makes."""
     return packed[..., 0, :], packed[..., 1:, :]

@@ -183,6 +183,7 @@ _ROWS = (
     _unary("sign", None, POSITIVE),
     _unary("floor", None, (0.1, 0.9)),
     _unary("ceil", None, (0.1, 0.9)),
+    _unary("trunc", None, (0.1, 0.9)),
     _unary(
         "relu",
         "where(out > 0.0, g, 0.0)",
@@ -332,7 +333,7 @@ def _scalar_library(module: str, function: str) -> Callable[..., Number]:
         fast = slow = getattr(special, function)
     elif module == "math":
         fast, slow = getattr(math, function), _pole
-    elif fast is None or function in ("floor", "ceil"):
+    elif fast is None or function in ("floor", "ceil", "trunc"):
         return functools.partial(_quiet_float, slow)
 
     def call(*operands: float) -> Number:

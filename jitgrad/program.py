@@ -325,8 +325,11 @@ def nest(loops: Sequence[tuple[str, int]], *body: Node) -> Node:
     return Loop(f"once_{only.target.buffer}", Affine(1), block)
 
 
-def map_refs(node: Node, change: Callable[[Ref], Ref]) -> Node:
-    """Rebuild a node with each of its Refs changed."""
+def map_refs(node: Node, changed: Callable[[Ref], Ref]) -> Node:
+    """Rebuild a node with each of its Refs changed, first those inside of positions."""
+
+    def change(ref: Ref) -> Ref:
+        return changed(_with_atoms(ref, changed) if ref.gathers() else ref)
 
     def operand(value: Operand) -> Operand:
         return change(value) if isinstance(value, Ref) else value
@@ -343,7 +346,19 @@ def map_refs(node: Node, change: Callable[[Ref], Ref]) -> Node:
         )
     if isinstance(node, Call):
         return node._replace(target=change(node.target), operands=tuple(map(change, node.operands)))
-    return node._replace(body=tuple(map_refs(child, change) for child in node.body))
+    return node._replace(body=tuple(map_refs(child, changed) for child in node.body))
+
+
+def _with_atoms(ref: Ref, change: Callable[[Ref], Ref]) -> Ref:
+    """Change the elements of integer buffers in a position."""
+    index = []
+    for position in ref.index:
+        terms = {
+            change(_with_atoms(atom, change)) if isinstance(atom, Ref) else atom: c
+            for atom, c in position.terms
+        }
+        index.append(Affine.of(position.constant, terms))
+    return Ref(ref.buffer, tuple(index))
 
 
 def substitute(node: Node, values: Mapping[str, Affine]) -> Node:

@@ -43,6 +43,10 @@ class Routine(NamedTuple):
     active: tuple[int, ...] = ()
     dtype: str = "f8"
 
+    def most(self, *shapes: Shape) -> int:
+        """Return how many different positions there may be among the results."""
+        return shapes[0][0] + (self.function in (sorting.search_left, sorting.search_right))
+
     @property
     def rank(self) -> int:
         """How many dimensions the result has."""
@@ -88,6 +92,7 @@ ROUTINES: dict[str, Routine] = {
     "lu_sign": Routine(lapack.lu_sign, (2,), _one),
     "lu_solve": Routine(lapack.lu_solve, (2, 2, 2), _like(2), (0, 2)),
     "lu_solve_transposed": Routine(lapack.lu_solve_transposed, (2, 2, 2), _like(2), (0, 2)),
+    "pinv": Routine(lapack.pinv, (2, 1), lambda a, _: (a[1], a[0]), (0,)),
     "positions": Routine(sorting.positions, (1, 1), _like(), dtype=POSITIONS),
     "qr": Routine(lapack.qr, (2,), lambda a: (a[0] * a[1] + a[1] * a[1],), (0,)),
     "search_left": Routine(sorting.search_left, (1, 1), _like(1), dtype=POSITIONS),

@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from jitgrad.graph import newest_serial
 from jitgrad.lower import columns, lower, rolled
 from jitgrad.program import (
     Affine,
@@ -68,7 +69,7 @@ def rule(name: str, argument: int, shapes: tuple[Shape, ...]) -> Program:
     shapes : tuple of tuple of int
         Those of the cotangent, of the result and of the operands: the inputs ``in1``, ``in2``, ...
     """
-    tape = Tape()
+    tape = Tape(newest_serial())
     given = [tape.add_input(f"x{number}", shape) for number, shape in enumerate(shapes)]
     with Recording(tape):
         received = tape.lift(PULLS[name](argument, *given))

@@ -112,7 +112,7 @@ def _scan(x: Array, name: str, axis: int) -> Array:
 def _pull_scan(_: int, g: Array, operands: Any, name: str, axis: int) -> Array:
     x = np.moveaxis(operands[0], axis, 0)
     out = np.moveaxis(_scan(operands[0], name, axis), axis, 0)
-    received = np.array(np.moveaxis(g, axis, 0))
+    received = np.array(np.moveaxis(g, axis, 0), np.result_type(g, x))
     for k in range(len(x) - 1, 0, -1):
         here = received[k].copy()
         received[k - 1] += OPS[name].pull(0, here, out[k], out[k - 1], x[k])

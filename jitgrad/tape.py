@@ -128,7 +128,8 @@ class Tape(Recorder):
         whole = [self._whole(x) for x, n in zip(values, ranks, strict=True)]
         cores = [x.dims[n:] for x, n in zip(whole, ranks, strict=True)]
         result = found.shape(*cores)
-        strides = tuple(spread(x, (*stack, *core)) for x, core in zip(whole, cores, strict=True))
+        shapes = [(*stack, *core) for core in cores]
+        strides = tuple(_moving(x, shape) for x, shape in zip(whole, shapes, strict=True))
         symbol = Symbol(name, stack, strides, (), found.dtype, (), (result, *cores))
         return self.record_array(symbol, (*stack, *result), [x.code for x in whole], found.dtype)
 
@@ -173,6 +174,8 @@ class Tape(Recorder):
     def astype(self, x: Any, dtype: Any) -> Traced:
         """Record a copy of another element type."""
         x, kind = self.lift(x), kind_of(np.dtype(dtype))
+        if kind[0] in "iu" and x.kind[0] == "f":
+            x = self.elementwise("trunc", (x,))
         symbol = Symbol("copy", x.dims, (x.strides,), (), *stored_from(kind, (x.kind,)))
         return self.record_array(symbol, x.dims, (x.code,), kind)
 
@@ -198,8 +201,17 @@ class Tape(Recorder):
         given = x.kind != "b1" and x.code > CONSTANT
         return given and self.inputs[~(x.code >> SHIFT)].dtype == "i8"
 
+    def most_of(self, x: Traced) -> int:
+        """Return how many different positions a routine's result, or what is given, may hold."""
+        if x.code < 0:
+            return 0  # what is given is checked at each call
+        symbol = self.symbol_of(x)
+        if symbol.op == "positions":
+            return min(self.indexed[~(x.code >> SHIFT)])
+        return ROUTINES[symbol.op].most(*symbol.cores[1:])
+
     def note_indexed(self, where: Traced, extent: int) -> None:
-        """Remember that integers which the loss is given are positions on an axis."""
+        """Remember that integers are positions on an axis."""
         self.indexed.setdefault(~(where.code >> SHIFT), set()).add(extent)
 
     def reshape(self, x: Any, shape: Any) -> Traced:
@@ -276,6 +288,11 @@ class Tape(Recorder):
         summed = symbol.axes if symbol.op in REDUCTIONS else ()
         kept = tuple(n for axis, n in enumerate(symbol.shape) if axis not in summed)
         return (*kept, *symbol.cores[0]) if symbol.cores else kept
+
+
+def _moving(x: Traced, shape: Shape) -> Shape:
+    """Return strides that lay an array over a broadcast shape: 0 where there is but one place."""
+    return tuple(s if n > 1 else 0 for s, n in zip(spread(x, shape), shape, strict=True))
 
 
 class Recording:

@@ -322,21 +322,29 @@ class Value(Node):
         """Return NumPy's ``np.dot(self, other)``."""
         return NUMPY[np.dot](self, other)  # type: ignore[no-any-return]
 
-    def astype(self, dtype: Any) -> Value:
-        """Return it as floats: a truth value becomes 0.0 or 1.0."""
-        if np.dtype(dtype).kind != "f":
+    def astype(self, dtype: Any) -> Any:
+        """Return it as floats, a truth value as 0.0 or 1.0; or as integers, without a gradient."""
+        wanted = np.dtype(dtype)
+        if wanted.kind in "iu":
+            tape = active.tape
+            return (
+                np.asarray(self._data).astype(wanted) if tape is None else tape.astype(self, wanted)
+            )
+        if wanted.kind != "f":
             raise UnsupportedError(
-                f"{user_location()}: astype({np.dtype(dtype)}) of a Value: only floats carry a "
-                "gradient. Write .data.astype(...) for an array without one."
+                f"{user_location()}: astype({wanted}) of a Value; expected floats or integers. "
+                "For truth values write x != 0"
             )
         out: Value = elementwise("where", self, 1.0, 0.0) if _is_truth(self) else self
-        return structural("astype", (out,), np.dtype(dtype))  # type: ignore[no-any-return]
+        return structural("astype", (out,), wanted)
 
     def conjugate(self) -> Value:
         """Return itself: Values are real. NumPy's variance of an object array asks for it."""
         return self
 
     def __getitem__(self, index: Any) -> Value:
+        if active.tape is not None:
+            return active.tape.getitem(self, index)  # type: ignore[no-any-return]
         out: Value = structural("getitem", (self,), full_index(index, self.shape))
         return out
 
