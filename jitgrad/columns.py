@@ -67,8 +67,8 @@ def _is_worth_it(program: Program, name: str, found: list[Use]) -> bool:
 def _is_column(use: Use, extent: int) -> bool:
     """Whether a column is fixed, or all are gone through by an innermost loop."""
     position = use.ref.index[1]
-    if not position.terms:
-        return True
+    if not position.terms or not use.loops:
+        return not position.terms
     inner = use.loops[-1]
     return position == Affine.index(inner.index) and inner.extent == Affine(extent)
 

@@ -193,7 +193,9 @@ def _for_each(node: Node, name: str, chosen: dict[str, _Late]) -> Node:
             Affine(p.constant, ((index, 1),)) if p.gathers() and index in p.indices() else p
             for p in ref.index
         )
-        return Ref(_each(ref.buffer) if ref.buffer in chosen else ref.buffer, at)
+        known = chosen.get(ref.buffer)
+        same = known is not None and ref.index[known.axis] == Affine.index(index)
+        return Ref(_each(ref.buffer) if same else ref.buffer, at)
 
     def visit(block: Block) -> Block:
         found: list[Node] = []

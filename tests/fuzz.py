@@ -8,6 +8,7 @@ gradient has to agree with central differences. A failure is made smaller and pr
 import ast
 import functools
 import itertools
+import math
 import traceback
 from typing import NamedTuple
 
@@ -84,7 +85,10 @@ def plainly(case, stopped):
     def value(*arguments):
         stopped.at = 0
         with np.errstate(all="ignore"):
-            return float(function(*fresh(arguments)))
+            try:
+                return float(function(*fresh(arguments)))
+            except OverflowError:  # Python's x ** y where NumPy's is infinite
+                return math.inf
 
     return value
 

@@ -55,6 +55,18 @@ def test_what_nothing_gathers_has_no_gradient_instead_of_nan():
     assert np.isnan(jitgrad.compile(turned).grad(cameras, WHICH, X)[0]).any()
 
 
+def test_rows_that_meet_rows_through_another_loop():
+    def similar(x, which, np=np):
+        rows = x[which]
+        return np.sum(np.sin(rows @ rows.T))
+
+    value, gradient = jitgrad.compile(similar).value_and_grad(X[:3], WHICH % 3)
+    fun = lambda x: similar(x, WHICH % 3, anp)  # noqa: E731
+    expected, slopes = autograd.value_and_grad(fun)(X[:3])
+    assert value == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-11, atol=1e-13)
+
+
 def test_too_few_observations_stay_as_they_are():
     low = jitgrad.compile(turned).lower(fresh(), WHICH[:8], X[:8])
     assert gather_late(low.program) == low.program

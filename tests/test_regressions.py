@@ -221,6 +221,16 @@ def test_a_product_of_gathered_columns():
     assert array_agrees(f, *given, argnums=(0, 1))
 
 
+def test_a_gathered_column_outside_of_loops():
+    """The pass that splits short rows looked for the innermost loop."""
+
+    def f(y, i):
+        return (y[:, i] ** 2).sum()
+
+    with fuzz_arrays.small_sizes():
+        assert array_agrees(f, "made(0, 1, 3)", "whole(1, 0, 3, 2)", argnums=(0,))
+
+
 def test_single_elements_of_a_matrix_get_their_cotangents_before_the_loop():
     """A fill was moved behind what had been added through a view of the same numbers."""
 
