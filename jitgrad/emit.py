@@ -34,11 +34,9 @@ from jitgrad.expression import (
     WIDTH,
     Expression,
     Pending,
-    Uses,
     call,
     docstring,
     functions,
-    hands_on,
     helper,
     imports,
     is_helper,
@@ -48,6 +46,7 @@ from jitgrad.expression import (
     width,
     without_sign,
 )
+from jitgrad.local_uses import Uses, hands_on
 from jitgrad.names import (
     Names,
     depth,

@@ -203,11 +203,11 @@ def _given(tape: Any, where: Value, extent: int) -> Traced:
     """Return integers that are known when the kernel runs as positions on an axis."""
     where = tape.lift(where)
     if where.kind[0] not in "iu":
-        what = "a condition" if where.kind == "b1" else f"{where.kind} numbers"
+        what = "a condition" if where.kind == "b1" else "floats"
+        advice = "np.where(condition, x, 0.0)" if where.kind == "b1" else "x[i.astype(int)]"
         raise UnsupportedError(
-            f"{user_location()}: indexing by {what} that is traced: how many elements are taken, "
-            "or which, is known only when the kernel runs. Write np.where(condition, x, 0.0), or "
-            "x[i.astype(int)] for whole numbers"
+            f"{user_location()}: indexing by {what} in a trace: which elements are taken is "
+            f"known only when the kernel runs. Write {advice}"
         )
     if not tape.holds_integers(where) or tape.most_of(where) > extent:
         flat = tape.reshape(where, -1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -36,47 +36,13 @@ from jitgrad.program import (
     substitute,
 )
 from jitgrad.resolve import Carried, Element, Fitted, Resolver
-from jitgrad.roll import CONST, NONE, Instances, Item, Repeat, Statement, instances, roll
+from jitgrad.roll import Instances, Item, Repeat, Statement, instances
 from jitgrad.routines import ROUTINES
 from jitgrad.split import Misfit, MisfitError, in_vain, kinds_of, split
-from jitgrad.symbols import REDUCTIONS, SCAN, Input, Symbol
+from jitgrad.symbols import REDUCTIONS, SCAN, Symbol
 from jitgrad.tape import Tape
-from jitgrad.traced import CONSTANT, NOTHING, SHIFT, Shape, Traced, contiguous
-
-
-class Columns(NamedTuple):
-    """The tape as NumPy columns, captured Values numbered in order of their creation."""
-
-    symbols: Ints
-    operands: Ints
-    sites: Ints
-    constants: np.ndarray[Any, Any]
-    inputs: tuple[Input, ...]
-
-
-def columns(tape: Tape) -> Columns:
-    """Take a tape's columns."""
-    operands = np.column_stack([np.frombuffer(column, dtype=np.int64) for column in tape.columns])
-    order = captured_order(tape)
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    packed = operands >> SHIFT == -1
-    operands[packed] = rank[operands[packed] & ((1 << SHIFT) - 1)] + (-1 << SHIFT)
-    inputs = (tape.inputs[0]._replace(shape=(len(order),)), *tape.inputs[1:])
-    symbols, sites = (np.frombuffer(part, dtype=np.int64) for part in (tape.symbols, tape.sites))
-    return Columns(symbols, operands, sites, np.array(tape.constants, dtype=float), inputs)
-
-
-def captured_order(tape: Tape) -> Ints:
-    """Return the captured scalar Values' numbers in order of their creation."""
-    return np.argsort([value._serial for value in tape.captured]).astype(np.int64)
-
-
-def rolled(cols: Columns) -> tuple[Item, ...]:
-    """Find the loops of a tape."""
-    codes = np.where(cols.operands <= CONSTANT, CONST, cols.operands)
-    codes[cols.operands == NOTHING] = NONE
-    return roll(cols.symbols, codes, cols.sites, gathers=True)
+from jitgrad.tape_columns import Columns, captured_order, input_names
+from jitgrad.traced import CONSTANT, SHIFT, Shape, Traced, contiguous
 
 
 def lower(tape: Tape, tree: tuple[Item, ...], cols: Columns, outputs: Sequence[Traced]) -> Program:
@@ -146,6 +112,11 @@ class _Lowering:
             for number, (found, output) in enumerate(zip(results[1:], outputs[1:], strict=True))
         ]
         result = self._operand(results[0])
+        if isinstance(result, Ref) and result.gathers():
+            dtype = stored(outputs[0].kind)
+            self.buffers["picked"] = Buffer((), "temporary", dtype)
+            tail.append(Assign(Ref("picked"), "copy", (result,)))
+            result = Ref("picked")
         sites = tuple(sorted(self.used, key=lambda place: self.used[place]))
         return Program(self.buffers, (*body, *tail), result, self.resolver.tables, sites)
 
@@ -452,8 +423,3 @@ def _leaf(number: int, found: Instances, table: list[Symbol], cols: Columns) -> 
 
 def _box(indices: Ints) -> Shape:
     return tuple(int(n) + 1 for n in indices.max(axis=0))
-
-
-def input_names(inputs: Sequence[Input]) -> list[str]:
-    """Return a buffer name for each input of a tape."""
-    return [f"in{number}" for number in range(len(inputs))]

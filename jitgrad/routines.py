@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jitgrad import lapack, sorting
+from jitgrad import lapack, sorting, spectral
 
 Shape = tuple[int, ...]
 
@@ -82,24 +82,24 @@ ROUTINES: dict[str, Routine] = {
     "argmin": Routine(sorting.argmin, (1,), _one, dtype=POSITIONS),
     "argsort": Routine(sorting.argsort, (1,), _like(), dtype=POSITIONS),
     "cholesky": Routine(lapack.cholesky, (2,), _like(), (0,)),
-    "cofactors": Routine(lapack.cofactors, (2,), _like(), (0,)),
-    "divide_by_gaps": Routine(lapack.divide_by_gaps, (2, 1), _like(), (0, 1)),
-    "eig": Routine(lapack.eig, (2,), _row_more, (0,)),
-    "eigh": Routine(lapack.eigh, (2,), _row_more, (0,)),
+    "cofactors": Routine(spectral.cofactors, (2,), _like(), (0,)),
+    "divide_by_gaps": Routine(spectral.divide_by_gaps, (2, 1), _like(), (0, 1)),
+    "eig": Routine(spectral.eig, (2,), _row_more, (0,)),
+    "eigh": Routine(spectral.eigh, (2,), _row_more, (0,)),
     "lu": Routine(lapack.lu, (2,), _row_more),
     "lu_det": Routine(lapack.lu_det, (2, 2), _one, (0,)),
     "lu_logdet": Routine(lapack.lu_logdet, (2, 2), _one, (0,)),
     "lu_sign": Routine(lapack.lu_sign, (2,), _one),
     "lu_solve": Routine(lapack.lu_solve, (2, 2, 2), _like(2), (0, 2)),
     "lu_solve_transposed": Routine(lapack.lu_solve_transposed, (2, 2, 2), _like(2), (0, 2)),
-    "pinv": Routine(lapack.pinv, (2, 1), lambda a, _: (a[1], a[0]), (0,)),
+    "pinv": Routine(spectral.pinv, (2, 1), lambda a, _: (a[1], a[0]), (0,)),
     "positions": Routine(sorting.positions, (1, 1), _like(), dtype=POSITIONS),
-    "qr": Routine(lapack.qr, (2,), lambda a: (a[0] * a[1] + a[1] * a[1],), (0,)),
+    "qr": Routine(spectral.qr, (2,), lambda a: (a[0] * a[1] + a[1] * a[1],), (0,)),
     "search_left": Routine(sorting.search_left, (1, 1), _like(1), dtype=POSITIONS),
     "search_right": Routine(sorting.search_right, (1, 1), _like(1), dtype=POSITIONS),
     "solve_lower": Routine(lapack.solve_lower, (2, 2), _like(1), (0, 1)),
     "solve_lower_transposed": Routine(lapack.solve_lower_transposed, (2, 2), _like(1), (0, 1)),
-    "svd": Routine(lapack.svd, (2,), _svd_shape, (0,)),
+    "svd": Routine(spectral.svd, (2,), _svd_shape, (0,)),
 }
 
 

@@ -129,7 +129,9 @@ def propagate(program: Program) -> Program:
             operand = inner
         return operand
 
-    return map_operands(program, source)._replace(result=source(program.result))
+    result = source(program.result)
+    looked_up = isinstance(result, Ref) and result.gathers()  # a kernel returns what is there
+    return map_operands(program, source)._replace(result=program.result if looked_up else result)
 
 
 def _worth_gathering(program: Program, known: Definitions) -> set[str]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from jitgrad.graph import newest_serial
-from jitgrad.lower import columns, lower, rolled
+from jitgrad.lower import lower
 from jitgrad.program import (
     Affine,
     Block,
@@ -30,6 +30,7 @@ from jitgrad.program import (
 from jitgrad.routines import PULLS
 from jitgrad.simplify import prepare
 from jitgrad.tape import Recording, Tape
+from jitgrad.tape_columns import columns, rolled
 
 Shape = tuple[int, ...]
 RESULT = "aux0"  # what `lower` calls the first output

@@ -11,7 +11,7 @@ import numpy as np
 from jitgrad.binding import Bound
 from jitgrad.errors import DataDependentError, JitgradError, NotScalarError, user_location
 from jitgrad.graph import newest_serial
-from jitgrad.lower import Columns, captured_order, columns, input_names, lower, rolled
+from jitgrad.lower import lower
 from jitgrad.narrow import narrow_tables
 from jitgrad.outside import Outside, Rebuilt, underlying
 from jitgrad.program import Program
@@ -19,6 +19,7 @@ from jitgrad.shapes import natural_shapes
 from jitgrad.signature import Spec, flatten, leaf_names, unflatten, unpacked
 from jitgrad.simplify import simplify
 from jitgrad.tape import Recording, Tape
+from jitgrad.tape_columns import Columns, captured_order, columns, input_names, rolled
 from jitgrad.traced import Traced
 from jitgrad.value import Value
 

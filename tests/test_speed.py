@@ -5,7 +5,8 @@ import time
 import pytest
 
 from benchmarks.problems import recurrence
-from jitgrad.lower import columns, lower, rolled
+from jitgrad.lower import lower
+from jitgrad.tape_columns import columns, rolled
 from jitgrad.tape import Recording, Tape
 
 
