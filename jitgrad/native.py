@@ -164,7 +164,10 @@ def _texts(builder: Any, name: str, count: int) -> tuple[Any, Any]:
     signature = f"double ({'double, ' * count}int __pyx_skip_dispatch)\0"
     first, second = (
         _global(builder.module, label, cgutils.make_bytearray(text.encode()), True)
-        for label, text in ((f"jitgrad_{name}_keys", found), (f"jitgrad_{count}_doubles", signature))
+        for label, text in (
+            (f"jitgrad_{name}_keys", found),
+            (f"jitgrad_{count}_doubles", signature),
+        )
     )
     return builder.bitcast(first, _BYTES), builder.bitcast(second, _BYTES)
 

@@ -69,8 +69,8 @@ class Op(NamedTuple):
         found = self.partials[argument]
         if isinstance(found, Refused):
             raise UnsupportedError(
-                f"{where}: the derivative of {self.name} in its {found.argument} was asked for, and "
-                "is not available. Pass that argument as a plain number, or write .detach() after "
+                f"{where}: the derivative of {self.name} in its {found.argument} was asked for; it "
+                "is not available. Pass this argument as a plain number, or write .detach() after "
                 "it."
             )
         return found
@@ -186,7 +186,7 @@ _ROWS = (
     _unary("arctanh", "g / (1.0 - x * x)", UNIT),
     _unary("erf", "g * 1.1283791670955126 * exp(-x * x)", expression="math.erf(x)"),
     _unary("erfc", "-g * 1.1283791670955126 * exp(-x * x)", expression="math.erfc(x)"),
-    _unary("gammaln", "g * digamma(x)", POSITIVE, expression="math.lgamma(x)"),
+    _unary("gammaln", "g * digamma(x)", POSITIVE, expression="special.gammaln(x)"),
     _unary("digamma", "g * polygamma(1.0, x)", POSITIVE, expression="special.digamma(x)"),
     _unary("abs", "g * sign(x)", POSITIVE, expression="abs(x)", kink="0 at 0"),
     _unary("sign", None, POSITIVE),
@@ -329,19 +329,12 @@ def ieee(function: Callable[..., Number], *operands: Number) -> Number:
         return _quiet_float(function, *map(np.float64, operands))
 
 
-def _pole(_: Number) -> float:
-    """What lgamma is where Python's raises; erf and erfc never do."""
-    return math.inf
-
-
 def _scalar_library(module: str, function: str) -> Callable[..., Number]:
     """Python's own function where it has one, NumPy's for the edges on which Python raises."""
     slow: Any = getattr(np, function, None)
     fast = getattr(math, {"arctan2": "atan2"}.get(function, function.replace("arc", "a")), None)
-    if module == "special":
-        fast = slow = getattr(special, function)
-    elif module == "math":
-        fast, slow = getattr(math, function), _pole
+    if module in ("special", "math"):  # of math only erf and erfc, which never raise
+        fast = slow = getattr(special if module == "special" else math, function)
     elif fast is None or function in ("floor", "ceil"):
         return functools.partial(_quiet_float, slow)
 
@@ -366,9 +359,8 @@ def _scalar_pow(x: Number, y: Number) -> Number:
 def _array_library(module: str, function: str) -> Callable[..., Number]:
     if module == "numpy":
         return getattr(np, function)  # type: ignore[no-any-return]
-    called = getattr(special, function, None) if module == "special" else None
-    if is_native(called):
-        return functools.partial(_in_double, called)
+    if module == "special" and is_native(native := getattr(special, function)):
+        return functools.partial(_in_double, native)
     scalar = np.vectorize(_scalar_library(module, function), otypes=[float])
 
     def apply(*operands: Number) -> Any:

@@ -1,4 +1,4 @@
-"""The polygamma functions and the Hurwitz zeta function, for Python and for kernels.
+"""The logarithm of gamma, its derivatives and the Hurwitz zeta function, for Python and kernels.
 
 Small arguments are raised by the recurrence, large ones take the asymptotic series, negative ones
 are reflected (DLMF 5.5.2, 5.5.4, 5.11.2, 5.15.1 and 25.11.5, https://dlmf.nist.gov).
@@ -25,6 +25,8 @@ BERNOULLI = (  # B2, B4, ..., B20
     -174611 / 330,
 )
 LOW = 8.0  # from here on digamma's series has its full accuracy
+EULER = 0.5772156649015329
+LARGEST_GAMMALN = 2.5e305  # of the arguments for which it is a float64
 LARGEST_FACTORIAL = 170.0  # of the whole numbers whose factorial is a float64
 
 
@@ -37,7 +39,9 @@ def _beside(x: float) -> float:
 
 @register_jitable  # type: ignore[untyped-decorator]
 def digamma(x: float) -> float:
-    """Return the derivative of log(gamma(x)); NaN at 0 and the negative integers."""
+    """Return the derivative of log(gamma(x)); NaN at the negative integers, infinite at 0."""
+    if x == 0.0:
+        return -math.copysign(math.inf, x)
     if x == -math.inf or (x <= 0.0 and x == np.floor(x)):
         return math.nan
     reflected = 0.0
@@ -83,24 +87,45 @@ def digamma_step(x: float, h: float) -> float:
 def polygamma(n: float, x: float) -> float:
     """Return the derivative of digamma of order n.
 
-    NaN at 0 and the negative integers, and for an n that is not a whole number from 0 on.
+    NaN for an n that is not a whole number from 0 on. At 0 and the negative integers it is infinite
+    for an odd n, and NaN for an even one, which has another sign on the other side.
     """
     if not 0.0 <= n < math.inf or n != np.floor(n):
         return math.nan
     if n == 0.0:
         return digamma(x)  # type: ignore[no-any-return]
-    if x == -math.inf or (x <= 0.0 and x == np.floor(x)):
+    if x == -math.inf:
         return math.nan
+    if x <= 0.0 and x == np.floor(x):
+        return math.inf if n % 2.0 == 1.0 else math.nan
     found: float = _scaled_zeta(n + 1.0, x, True)
     return found if n % 2.0 == 1.0 else -found
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def gammaln(x: float) -> float:
+    """Return log(abs(gamma(x))), with all digits also where it is small, near 1 and 2.
+
+    There it is the series of DLMF 5.7.3, of which the system's lgamma has 7 digits at 1.000001.
+    """
+    if not 0.5 < x < 2.5:
+        if x > LARGEST_GAMMALN or x == -math.inf or (x <= 0.0 and x == np.floor(x)):
+            return math.inf
+        return math.lgamma(x)
+    z = x - 1.0 if x < 1.5 else x - 2.0
+    total, power = (1.0 - EULER) * z, -z
+    for k in range(len(ZETA_LESS_ONE)):
+        power *= -z
+        total += ZETA_LESS_ONE[k] * power / (k + 2.0)
+    return total - math.log1p(z) if x < 1.5 else total
 
 
 @register_jitable  # type: ignore[untyped-decorator]
 def zeta(s: float, q: float) -> float:
     """Return the sum of (q + k) ** -s over all k from 0 on (DLMF 25.11.1).
 
-    As SciPy's: infinite at s = 1 and where q is 0 or a negative integer, NaN for s below 1 and, if s
-    is not a whole number, for negative q.
+    As SciPy's: infinite at s = 1 and where q is 0 or a negative integer, NaN for s below 1 and, if
+    s is not a whole number, for negative q.
     """
     if s == 1.0:
         return math.inf
@@ -134,7 +159,8 @@ def _scaled_zeta(s: float, q: float, factorial: bool) -> float:
 def _first_term(s: float, q: float, factorial: bool) -> float:
     """Return q ** -s, or (s - 1)! times it; that neither factor overflows alone, in two steps."""
     if not factorial:
-        return q**-s
+        term: float = q**-s
+        return term
     if s - 1.0 > LARGEST_FACTORIAL:
         logarithm = math.lgamma(s) - s * math.log(q)
         return math.exp(logarithm) if logarithm < 709.0 else math.inf
@@ -161,3 +187,6 @@ def _in_first_terms(s: float, q: float) -> float:
         j = 2.0 * k + 3.0
         term *= (s + j - 2.0) * (s + j - 1.0) / (j * (j + 1.0) * x * x)
     return total + share * series
+
+
+ZETA_LESS_ONE = tuple(zeta(float(k), 2.0) for k in range(2, 28))

@@ -1,4 +1,4 @@
-"""What is left where the leading terms of a formula cancel: derivatives of erfcx, exprel and others.
+"""What is left where the leading terms of a formula cancel: derivatives of erfcx and exprel.
 
 The derivative of ``erfcx`` is ``2 x erfcx(x) - 2 / sqrt(pi)``, of which nothing is right for large
 x, and that of ``expm1(x) / x`` is as bad near 0. Each family here is closed under differentiation.
@@ -30,10 +30,8 @@ def erfc_ratio(n: float, x: float) -> float:
             level = 0.5 * (n + k) / (x + level)
         return level
     level = math.exp(-x * x) / (ROOT_PI * math.erfc(x)) - x
-    k = 1.0
-    while k < n:
+    for k in range(1, int(n)):
         level = 0.5 * k / level - x
-        k += 1.0
     return level
 
 
@@ -88,4 +86,5 @@ def log1p_moment(n: float, x: float) -> float:
             moment += power / (n + k + 1.0)
             power *= s
             k += 1.0
-    return moment / (1.0 + x) ** (n + 1.0)
+    scale: float = (1.0 + x) ** (n + 1.0)
+    return moment / scale

@@ -35,8 +35,10 @@ def points(code: CodeType) -> dict[int, tuple[int, str]]:
     return found
 
 
-_RECORDING = ("value", "tape", "traced", "gather", "arrays", "reductions", "special_functions")
-_RECORDING += ("graph", "structure")
+_RECORDING = (
+    *("value", "tape", "traced", "gather", "arrays", "reductions", "special_functions"),
+    *("graph", "structure"),
+)
 _INTERNAL = tuple(f"/jitgrad/{name}.py" for name in _RECORDING)
 
 

@@ -10,24 +10,33 @@ here. All work in float64, in Python and in ``@njit`` code.
 from jitgrad.incomplete import (
     beta_density,
     betainc_by_a,
+    betainc_by_aa,
+    betainc_by_ab,
     betainc_by_b,
+    betainc_by_bb,
     gamma_density,
     gammainc_by_a,
+    gammainc_by_aa,
 )
 from jitgrad.native import native
-from jitgrad.polygammas import digamma, digamma_step, polygamma, zeta
+from jitgrad.polygammas import digamma, digamma_step, gammaln, polygamma, zeta
 from jitgrad.remainders import erfc_ratio, exprel_moment, log1p_moment
 
 __all__ = [
     "beta_density",
     "betainc_by_a",
+    "betainc_by_aa",
+    "betainc_by_ab",
     "betainc_by_b",
+    "betainc_by_bb",
     "digamma",
     "digamma_step",
     "erfc_ratio",
     "exprel_moment",
     "gamma_density",
+    "gammaln",
     "gammainc_by_a",
+    "gammainc_by_aa",
     "log1p_moment",
     "polygamma",
     "zeta",

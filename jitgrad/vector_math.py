@@ -40,8 +40,10 @@ from jitgrad.formats import DOUBLE, SINGLE
 from jitgrad.instructions import Number
 from jitgrad.ops import OPS
 
-_PARTS = (blas, formats, instructions, exponentials, angles, powers)
-_PARTS += (native, polygammas, remainders, incomplete, special)
+_PARTS = (
+    *(blas, formats, instructions, exponentials, angles, powers),
+    *(native, polygammas, remainders, incomplete, special),
+)
 _FILES = (Path(__file__), *(Path(inspect.getfile(part)) for part in _PARTS))
 DIGEST = hashlib.sha256(b"".join(file.read_bytes() for file in _FILES)).hexdigest()[:16]
 """For the names of kernels: Numba's cache does not see that a function of another file changed."""
