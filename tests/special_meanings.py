@@ -132,7 +132,7 @@ MEANING = {
     "gammainc": gammainc,
     "gammaincc": gammaincc,
     "gammaincinv": inverse(gammainc, "gammaincinv"),
-    "gammainccinv": inverse(gammaincc, "gammainccinv"),
+    "gammainccinv": lambda a, p: inverse(gammainc, "gammaincinv")(a, 1 - p),
     "beta_density": beta_density,
     "betainc_by_a": betainc_by(1, 0),
     "betainc_by_b": betainc_by(0, 1),
