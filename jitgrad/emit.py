@@ -31,7 +31,6 @@ from jitgrad.expression import (
     DOT,
     SINGLE,
     SUM,
-    WIDTH,
     Expression,
     Pending,
     Uses,
@@ -48,6 +47,7 @@ from jitgrad.expression import (
     width,
     without_sign,
 )
+from jitgrad.layout import WIDTH
 from jitgrad.names import (
     Names,
     depth,
