@@ -108,11 +108,11 @@ def gammaln(x: float) -> float:
 
     There it is the series of DLMF 5.7.3, of which the system's lgamma has 7 digits at 1.000001.
     """
-    if not 0.5 < x < 2.5:
+    z = x - 1.0 if x < 1.5 else x - 2.0
+    if not -0.1 < z < 0.1:
         if x > LARGEST_GAMMALN or x == -math.inf or (x <= 0.0 and x == np.floor(x)):
             return math.inf
         return math.lgamma(x)
-    z = x - 1.0 if x < 1.5 else x - 2.0
     total, power = (1.0 - EULER) * z, -z
     for k in range(len(ZETA_LESS_ONE)):
         power *= -z
@@ -189,4 +189,4 @@ def _in_first_terms(s: float, q: float) -> float:
     return total + share * series
 
 
-ZETA_LESS_ONE = tuple(zeta(float(k), 2.0) for k in range(2, 28))
+ZETA_LESS_ONE = tuple(zeta(float(k), 2.0) for k in range(2, 16))

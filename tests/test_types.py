@@ -13,7 +13,7 @@ from jitgrad.adjoint import gradient
 from jitgrad.errors import ArgumentError
 from jitgrad.graph import elementwise
 from jitgrad.interpreter import run, verify
-from jitgrad.ops import OPS
+from jitgrad.ops import OPS, library_call
 from jitgrad.pipeline import PASSES
 from jitgrad.simplify import prepare
 from jitgrad.special_rows import Refused
@@ -199,7 +199,14 @@ def test_every_stage_means_the_same(name):
             )
 
 
-@pytest.mark.parametrize("row", OPS.values(), ids=lambda row: row.name)
+# What calls a special function computes in float64 and rounds, one like the other.
+ALIKE = {name for name in OPS if (library_call(name) or [""])[0] == "special"}
+ALIKE -= {"digamma", "polygamma", "gammainc", "betainc"}
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in OPS.values() if row.name not in ALIKE], ids=lambda row: row.name
+)
 def test_every_op_in_float32(row):
     points = [np.linspace(low + 0.01, high - 0.013, 37) for low, high in row.domain]
     points = [p[::-1] if n % 2 else p for n, p in enumerate(points)]
