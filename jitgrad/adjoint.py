@@ -182,8 +182,10 @@ class _Adjoint:
         received: dict[Operand, Any] = {}
         guarded = self._root(node.target.buffer) in self.masked
         for argument, operand in enumerate(node.operands):
-            partial = OPS[node.op].partials[argument]
-            if partial is not None and self._is_active(operand):
+            if not self._is_active(operand):
+                continue
+            partial = OPS[node.op].partial(argument, self._place(node.site))
+            if partial is not None:
                 part = rewrite(partial, environment, apply)
                 if guarded and needs_guard(node.op, argument, node.operands):
                     part = apply("where", (apply("eq", (g, 0.0)), 0.0, part))
@@ -228,6 +230,10 @@ class _Adjoint:
         if self._is_active(operand):
             assert isinstance(operand, Ref)
             nodes.append(Accumulate(self._bar(operand), value, site))
+
+    def _place(self, site: int) -> str:
+        """Return the file and the line of the user's code behind a statement."""
+        return "{}:{}".format(*self.source.sites[site]) if site >= 0 else "<unknown>"
 
     def _is_active(self, operand: Operand) -> bool:
         return isinstance(operand, Ref) and self._root(operand.buffer) in self.active

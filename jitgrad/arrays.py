@@ -21,7 +21,6 @@ import numpy as np
 from jitgrad.errors import ShapeError, UnsupportedError, user_location
 from jitgrad.graph import (
     NUMPY,
-    SPECIAL,
     Function,
     Operand,
     assemble,
@@ -95,7 +94,9 @@ def _through_operator(function: Function) -> Function:
     return apply
 
 
-def _through_row(name: str) -> Function:
+def through_row(name: str) -> Function:
+    """Return a row of the ops table as a function of Values, numbers and arrays."""
+
     def apply(*operands: Operand) -> Any:
         return elementwise(name, *operands)
 
@@ -107,26 +108,7 @@ for _name in [*OPERATORS, *RENAMED, *OPS]:
     if isinstance(_ufunc, np.ufunc):
         _function = OPERATORS.get(_name)
         _meaning = _through_operator(_function) if _function else None
-        NUMPY[_ufunc, "__call__"] = _meaning or _through_row(RENAMED.get(_name, _name))
-
-
-def _xlogy(x: Array, y: Array) -> Any:
-    return where(elementwise("eq", x, 0.0), 0.0, as_value(x) * elementwise("log", y))
-
-
-SPECIAL.update(
-    {
-        "erf": _through_row("erf"),
-        "erfc": _through_row("erfc"),
-        "digamma": _through_row("digamma"),
-        "expit": _through_row("sigmoid"),
-        "gammaln": _through_row("gammaln"),
-        "logit": lambda p: elementwise("log", as_value(p) / (1.0 - as_value(p))),
-        "ndtr": lambda x: 0.5 * elementwise("erfc", as_value(x) * -math.sqrt(0.5)),
-        "psi": _through_row("digamma"),
-        "xlogy": _xlogy,
-    }
-)
+        NUMPY[_ufunc, "__call__"] = _meaning or through_row(RENAMED.get(_name, _name))
 
 # --- choosing -------------------------------------------------------------------------------------
 

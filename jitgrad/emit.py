@@ -31,7 +31,6 @@ from jitgrad.expression import (
     DOT,
     SINGLE,
     SUM,
-    WIDTH,
     Expression,
     Pending,
     call,
@@ -46,6 +45,7 @@ from jitgrad.expression import (
     width,
     without_sign,
 )
+from jitgrad.layout import WIDTH
 from jitgrad.local_uses import Uses, hands_on
 from jitgrad.names import (
     Names,

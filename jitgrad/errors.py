@@ -88,6 +88,10 @@ class UnsupportedError(JitgradError, NotImplementedError):
     """A NumPy function or an indexing form that jitgrad does not know yet."""
 
 
+class MissingPackageError(JitgradError, ImportError):
+    """Something needs a package that jitgrad can do without otherwise, and it is not installed."""
+
+
 class NoGradientError(JitgradError, RuntimeError):
     """``backward()`` was called where no gradient can flow."""
 

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jitgrad.layout import WIDTH, laid_out
 from jitgrad.ops import ARGUMENTS, OPS, library_call, operator_node, parsed
 from jitgrad.program import Assign
 from jitgrad.routines import ROUTINES
 from jitgrad.vector_math import LARGEST_POWER, POWER, is_direct
 
-WIDTH = 100  # no line is longer if that can be helped
 SUM = "add_up"  # the helper that sums are made with
 DOT = "dot"  # what is printed for a matrix product by BLAS
 SINGLE = "_f4"  # what the name of a helper for float32 ends with
@@ -328,7 +328,7 @@ def helper(name: str) -> str:
     value = parsed(row.expression)
     if name.endswith(SINGLE):
         value = _Singles().visit(copy.deepcopy(value))
-    return f"def {name}({arguments}):\n    return {ast.unparse(value)}"
+    return f"def {name}({arguments}):\n    return {laid_out(value, 4, WIDTH - 11)}"
 
 
 class _Singles(ast.NodeTransformer):

@@ -20,7 +20,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jitgrad import special
+from jitgrad import special, special_rows
+from jitgrad.errors import UnsupportedError, user_location
+from jitgrad.native import is_native
+from jitgrad.special_rows import Refused
 
 Number = Any  # a Python number, a NumPy scalar or an array
 ARGUMENTS = ("x", "y", "z")
@@ -37,9 +40,10 @@ class Op(NamedTuple):
     expression : str
         The value in terms of ``x``, ``y``, ``z``. ``numpy.f(x)`` and ``math.f(x)`` are library
         calls; other names are rows of this table.
-    partials : tuple of (str or None)
+    partials : tuple of (str, Refused or None)
         For each argument what it receives when the result's cotangent is ``g``; ``out`` is the
-        result. None where the derivative is zero everywhere it exists.
+        result. None where the derivative is zero everywhere it exists, `Refused` where it is not
+        zero and there is no formula.
     domain : tuple of (float, float)
         For each argument an interval inside which tests draw points.
     kink : str
@@ -50,7 +54,7 @@ class Op(NamedTuple):
 
     name: str
     expression: str
-    partials: tuple[str | None, ...]
+    partials: tuple[str | Refused | None, ...]
     domain: tuple[tuple[float, float], ...]
     kink: str = ""
     boolean: bool = False
@@ -59,6 +63,17 @@ class Op(NamedTuple):
     def arity(self) -> int:
         """The number of arguments."""
         return len(self.partials)
+
+    def partial(self, argument: int, where: str) -> str | None:
+        """Return a partial; ``where`` in the user's code is said where there is none to be had."""
+        found = self.partials[argument]
+        if isinstance(found, Refused):
+            raise UnsupportedError(
+                f"{where}: the derivative of {self.name} in its {found.argument} was asked for; it "
+                "is not available. Pass this argument as a plain number, or write .detach() after "
+                "it."
+            )
+        return found
 
     def evaluate(self, *operands: Number) -> Number:
         """Compute the op on numbers, or elementwise on arrays, with IEEE results at the edges."""
@@ -171,14 +186,8 @@ _ROWS = (
     _unary("arctanh", "g / (1.0 - x * x)", UNIT),
     _unary("erf", "g * 1.1283791670955126 * exp(-x * x)", expression="math.erf(x)"),
     _unary("erfc", "-g * 1.1283791670955126 * exp(-x * x)", expression="math.erfc(x)"),
-    _unary("gammaln", "g * digamma(x)", POSITIVE, expression="math.lgamma(x)"),
+    _unary("gammaln", "g * digamma(x)", POSITIVE, expression="special.gammaln(x)"),
     _unary("digamma", "g * polygamma(1.0, x)", POSITIVE, expression="special.digamma(x)"),
-    Op(
-        "polygamma",
-        "special.polygamma(x, y)",
-        (None, "g * polygamma(x + 1.0, y)"),
-        ((1.0, 1.0), POSITIVE),
-    ),
     _unary("abs", "g * sign(x)", POSITIVE, expression="abs(x)", kink="0 at 0"),
     _unary("sign", None, POSITIVE),
     _unary("floor", None, (0.1, 0.9)),
@@ -208,6 +217,7 @@ _ROWS = (
     _compare("logical_and", "(x != 0.0) & (y != 0.0)"),
     _compare("logical_or", "(x != 0.0) | (y != 0.0)"),
     _compare("logical_not", "x == 0.0", 1),
+    *(Op(name, *row) for name, row in special_rows.ROWS.items()),
 )
 
 OPS: dict[str, Op] = {row.name: row for row in _ROWS}
@@ -320,19 +330,12 @@ def ieee(function: Callable[..., Number], *operands: Number) -> Number:
         return _quiet_float(function, *map(np.float64, operands))
 
 
-def _pole(_: Number) -> float:
-    """What lgamma is where Python's raises; erf and erfc never do."""
-    return math.inf
-
-
 def _scalar_library(module: str, function: str) -> Callable[..., Number]:
     """Python's own function where it has one, NumPy's for the edges on which Python raises."""
     slow: Any = getattr(np, function, None)
     fast = getattr(math, {"arctan2": "atan2"}.get(function, function.replace("arc", "a")), None)
-    if module == "special":
-        fast = slow = getattr(special, function)
-    elif module == "math":
-        fast, slow = getattr(math, function), _pole
+    if module in ("special", "math"):  # of math only erf and erfc, which never raise
+        fast = slow = getattr(special if module == "special" else math, function)
     elif fast is None or function in ("floor", "ceil", "trunc"):
         return functools.partial(_quiet_float, slow)
 
@@ -357,12 +360,20 @@ def _scalar_pow(x: Number, y: Number) -> Number:
 def _array_library(module: str, function: str) -> Callable[..., Number]:
     if module == "numpy":
         return getattr(np, function)  # type: ignore[no-any-return]
+    if module == "special" and is_native(native := getattr(special, function)):
+        return functools.partial(_in_double, native)
     scalar = np.vectorize(_scalar_library(module, function), otypes=[float])
 
     def apply(*operands: Number) -> Any:
         return scalar(*operands).astype(np.result_type(*operands, np.float16), copy=False)
 
     return apply
+
+
+def _in_double(function: Callable[..., Number], *operands: Number) -> Any:
+    """Call on arrays of float64; the result is of the type that NumPy gives to one of these."""
+    found = function(*(np.asarray(operand, float) for operand in operands))
+    return found.astype(np.result_type(*operands, np.float16), copy=False)
 
 
 def _scalar_where(condition: Any, chosen: Number, other: Number) -> Number:
@@ -407,7 +418,9 @@ def _array_function(name: str) -> Callable[..., Number]:
 @functools.cache
 def _partial_function(name: str, argument: int, arrays: bool) -> Callable[..., Number]:
     row = OPS[name]
-    partial = row.partials[argument] or "0.0 * g"
+    if isinstance(row.partials[argument], Refused):
+        return lambda *_: row.partial(argument, user_location())
+    partial = row.partial(argument, "") or "0.0 * g"
     return _function(partial, ("g", "out", *ARGUMENTS[: row.arity]), _namespace(arrays))
 
 

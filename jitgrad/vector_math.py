@@ -23,12 +23,27 @@ from typing import Any
 from numba import types
 from numba.extending import intrinsic, overload
 
-from jitgrad import angles, blas, exponentials, formats, instructions, powers, special
+from jitgrad import (
+    angles,
+    blas,
+    exponentials,
+    formats,
+    incomplete,
+    instructions,
+    native,
+    polygammas,
+    powers,
+    remainders,
+    special,
+)
 from jitgrad.formats import DOUBLE, SINGLE
 from jitgrad.instructions import Number
 from jitgrad.ops import OPS
 
-_PARTS = (blas, formats, instructions, exponentials, angles, powers, special)
+_PARTS = (
+    *(blas, formats, instructions, exponentials, angles, powers),
+    *(native, polygammas, remainders, incomplete, special),
+)
 _FILES = (Path(__file__), *(Path(inspect.getfile(part)) for part in _PARTS))
 DIGEST = hashlib.sha256(b"".join(file.read_bytes() for file in _FILES)).hexdigest()[:16]
 """For the names of kernels: Numba's cache does not see that a function of another file changed."""

@@ -21,8 +21,8 @@ import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
-from jitgrad import arrays  # noqa: F401 - fills NUMPY
-from jitgrad.graph import NUMPY
+from jitgrad import arrays, special_functions  # noqa: F401 - fill NUMPY and SPECIAL
+from jitgrad.graph import NUMPY, SPECIAL
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "jitgrad"
@@ -184,7 +184,13 @@ def numpy_lists():
     return "\n\n".join(textwrap.fill(line, 100, break_on_hyphens=False) for line in lines) + "\n"
 
 
-MADE = {"modules": module_table, "numpy": numpy_lists}
+def scipy_list():
+    """Return the functions of scipy.special that work on Values."""
+    names = sorted(name.removeprefix("_") for name in SPECIAL)
+    return textwrap.fill(f"{', '.join(names)}.", 100) + "\n"
+
+
+MADE = {"modules": module_table, "numpy": numpy_lists, "scipy": scipy_list}
 
 # --- links ---------------------------------------------------------------------------------------
 

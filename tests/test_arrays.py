@@ -108,6 +108,7 @@ UNARY = [
     name
     for name, row in OPS.items()
     if row.arity == 1 and any(row.partials) and isinstance(getattr(np, name, None), np.ufunc)
+    if name != "cbrt"  # which autograd lacks: see test_special.py
 ]
 
 

@@ -110,7 +110,7 @@ def with_the_row(tmp_path_factory):
     copy = tmp_path_factory.mktemp("copy")
     shutil.copytree(docs.PACKAGE, copy / "jitgrad", ignore=shutil.ignore_patterns("__pycache__"))
     (copy / "tests").mkdir()
-    for name in ("conftest.py", "test_ops.py"):
+    for name in ("conftest.py", "special_meanings.py", "test_ops.py"):
         shutil.copy(docs.ROOT / "tests" / name, copy / "tests" / name)
     row, use = (block.text for block in docs.blocks(CONTRIBUTING.read_text()) if block.is_code)
     table = copy / "jitgrad" / "ops.py"

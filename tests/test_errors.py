@@ -4,19 +4,23 @@ import inspect
 import linecache
 import math
 import re
+import sys
 import textwrap
+import unittest.mock
 
 import numpy as np
 import pytest
+import scipy.special
 
 import jitgrad
 import jitgrad.errors
-from jitgrad import Value
+from jitgrad import Value, native
 from jitgrad.errors import (
     ArgumentError,
     ChangedError,
     DataDependentError,
     JitgradError,
+    MissingPackageError,
     NoGradientError,
     NotCalledError,
     NotScalarError,
@@ -698,6 +702,26 @@ def nothing_to_differentiate():
     loss.backward(VECTOR)  # here
 
 
+@action(
+    MissingPackageError,
+    "SciPy, or its function gamma of real numbers, is not there: pip install scipy",
+)
+def a_function_of_scipy_without_scipy():
+    native._ufunc.cache_clear()
+    with unittest.mock.patch.dict(sys.modules, {"scipy.special": None}):
+        Value(2.0).gamma()  # here
+
+
+@case(
+    UnsupportedError,
+    "the derivative of jv in its order was asked for; it is not available. Pass this argument as a "
+    "plain number, or write .detach() after it.",
+    1.5,
+)
+def an_order(v):
+    return scipy.special.jv(v, 2.0)  # here
+
+
 # --- the classes ---------------------------------------------------------------------------------
 
 test_message = pytest.mark.parametrize("act, error, message", CASES)(check)
@@ -707,6 +731,7 @@ BUILT_IN = {
     ArgumentError: TypeError,
     ChangedError: RuntimeError,
     DataDependentError: TypeError,
+    MissingPackageError: ImportError,
     NoGradientError: RuntimeError,
     NotCalledError: RuntimeError,
     NotScalarError: TypeError,

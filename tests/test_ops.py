@@ -10,6 +10,8 @@ import pytest
 
 from jitgrad import ops
 from jitgrad.ops import OPS, rewrite
+from jitgrad.special_rows import Refused
+from tests import special_meanings
 
 # `attach` has the derivative of something else than its value: see np.max.
 DIFFERENTIABLE = [row for row in OPS.values() if any(row.partials) and row.name != "attach"]
@@ -40,12 +42,10 @@ MEANING = {
     "where": lambda c, x, y: x if c else y,
     "detach": lambda x: x,
     "attach": lambda x, y: x,
-    "gammaln": mpmath.loggamma,
-    "digamma": lambda x: mpmath.psi(0, x),
-    "polygamma": lambda n, x: mpmath.psi(int(n), x),
     "logical_and": lambda x, y: bool(x) and bool(y),
     "logical_or": lambda x, y: bool(x) or bool(y),
     "logical_not": lambda x: not x,
+    **special_meanings.MEANING,
 }
 
 
@@ -84,7 +84,7 @@ def check_partials(row):
     out = row.evaluate(*operands)
     g = np.linspace(-1.5, 2.0, len(out))
     for argument, partial in enumerate(row.partials):
-        if partial is None:
+        if partial is None or isinstance(partial, Refused):
             continue
         expected = g * [derivative(row.name, argument, at) for at in zip(*operands, strict=True)]
         together = row.pull(argument, g, out, *operands)
@@ -108,7 +108,8 @@ def test_value(row):
         assert alone == pytest.approx(float(number), rel=4e-15, abs=1e-300)
         with mpmath.workdps(40):
             exact = meaning(row.name)(*map(mpmath.mpf, at))
-        assert alone == pytest.approx(float(exact), rel=2e-14, abs=1e-15)
+        ours = (ops.library_call(row.name) or [""])[0] != "special"  # or SciPy's, or by quadrature
+        assert alone == pytest.approx(float(exact), rel=2e-14 if ours else 1e-12, abs=1e-15)
 
 
 @pytest.mark.parametrize("row", DIFFERENTIABLE, **ids)
@@ -118,7 +119,7 @@ def test_partials(row):
 
 @pytest.mark.parametrize("row", FLAT, **ids)
 def test_flat_rows_are_flat(row):
-    flat = row.boolean or row.name in ("sign", "floor", "ceil", "detach")
+    flat = row.boolean or row.name in ("sign", "floor", "ceil", "detach", "gammasgn")
     assert flat, "a row without partials whose value changes"
 
 
@@ -137,7 +138,7 @@ def wrong(partial):
 
 @pytest.mark.parametrize("row", DIFFERENTIABLE, **ids)
 def test_a_planted_wrong_rule_is_caught(row, monkeypatch):
-    argument = next(i for i, partial in enumerate(row.partials) if partial)
+    argument = next(i for i, partial in enumerate(row.partials) if isinstance(partial, str))
     for partial in wrong(row.partials[argument]):
         partials = list(row.partials)
         partials[argument] = partial

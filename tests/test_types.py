@@ -13,9 +13,10 @@ from jitgrad.adjoint import gradient
 from jitgrad.errors import ArgumentError
 from jitgrad.graph import elementwise
 from jitgrad.interpreter import run, verify
-from jitgrad.ops import OPS
+from jitgrad.ops import OPS, library_call
 from jitgrad.pipeline import PASSES
 from jitgrad.simplify import prepare
+from jitgrad.special_rows import Refused
 
 N, M = 40, 6
 RNG = np.random.default_rng(5)
@@ -198,25 +199,33 @@ def test_every_stage_means_the_same(name):
             )
 
 
-@pytest.mark.parametrize("row", OPS.values(), ids=lambda row: row.name)
+# What calls a special function computes in float64 and rounds, one like the other.
+ALIKE = {name for name in OPS if (library_call(name) or [""])[0] == "special"}
+ALIKE -= {"digamma", "polygamma", "gammainc", "betainc"}
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in OPS.values() if row.name not in ALIKE], ids=lambda row: row.name
+)
 def test_every_op_in_float32(row):
     points = [np.linspace(low + 0.01, high - 0.013, 37) for low, high in row.domain]
     points = [p[::-1] if n % 2 else p for n, p in enumerate(points)]
-    if row.name == "polygamma":
-        points[0] = np.ones(37)
+    if row.domain[0][0] == row.domain[0][1]:  # a whole order
+        points[0] = np.full(37, row.domain[0][0])
     weight = np.linspace(0.5, 2.0, 37).astype("f4")
 
     def loss(*xs):
         out = elementwise(row.name, *xs)
         return np.sum((np.where(out, xs[0], 0.5 * xs[0]) if row.boolean else out) * weight)
 
-    fun = jitgrad.compile(loss, argnums=tuple(range(row.arity)), strict=row.arity == 1)
+    wrt = [n for n, partial in enumerate(row.partials) if not isinstance(partial, Refused)]
+    fun = jitgrad.compile(loss, argnums=tuple(wrt), strict=row.arity == 1)
     single = [p.astype("f4") for p in points]
     value, found = fun.value_and_grad(*single)
     wide = [p.astype(float) for p in single]
     assert value == pytest.approx(loss(*map(Value, wide)).data, rel=1e-5, abs=1e-5)
     out = row.evaluate(*wide)
-    for argument, part in enumerate(found):
+    for argument, part in zip(wrt, found, strict=True):
         assert part.dtype == np.float32
         if not row.boolean and row.partials[argument]:
             exact = row.pull(argument, weight.astype(float), out, *wide)
