@@ -1,7 +1,6 @@
 """Exact gradients of plain Python and NumPy functions at the speed of hand-written Numba."""
 
-from jitgrad import arrays as _arrays  # noqa: F401 - registers NumPy's functions
-from jitgrad import reductions as _reductions  # noqa: F401 - registers NumPy's functions
+from jitgrad import methods as _methods  # noqa: F401 - the last one that registers
 from jitgrad.build import Lowered
 from jitgrad.compiled import CompiledFunction, compile
 from jitgrad.errors import JitgradError

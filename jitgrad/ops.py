@@ -25,6 +25,7 @@ from jitgrad import special
 Number = Any  # a Python number, a NumPy scalar or an array
 ARGUMENTS = ("x", "y", "z")
 LN2 = "0.6931471805599453"
+WHOLE = ("floor", "ceil", "trunc")  # of which Python's own give an int
 
 
 class Op(NamedTuple):
@@ -97,6 +98,14 @@ _ROWS = (
         ((0.1, 0.9), (1.1, 1.9)),
         kink="the right derivative at multiples of y",
     ),
+    Op("floor_divide", "x // y", (None, None), ((0.1, 0.9), (1.1, 1.9))),
+    Op(
+        "fmod",
+        "numpy.fmod(x, y)",
+        ("g", "-g * trunc(x / y)"),
+        ((0.1, 0.9), (1.1, 1.9)),
+        kink="that of a larger size at multiples of y",
+    ),
     Op(
         "pow",
         "x ** y",
@@ -135,11 +144,54 @@ _ROWS = (
         kink="a tie gives each argument half",
     ),
     Op(
+        "fmax",
+        "where((x >= y) | (y != y), x, y)",
+        (
+            "where((x > y) | (y != y), g, where(x == y, 0.5 * g, 0.0))",
+            "where((y > x) | (x != x), g, where(x == y, 0.5 * g, 0.0))",
+        ),
+        (WIDE, WIDE),
+        kink="a tie gives each argument half",
+    ),
+    Op(
+        "fmin",
+        "where((x <= y) | (y != y), x, y)",
+        (
+            "where((x < y) | (y != y), g, where(x == y, 0.5 * g, 0.0))",
+            "where((y < x) | (x != x), g, where(x == y, 0.5 * g, 0.0))",
+        ),
+        (WIDE, WIDE),
+        kink="a tie gives each argument half",
+    ),
+    Op(
+        "copysign",
+        "numpy.copysign(x, y)",
+        ("g * (sign(x) * copysign(1.0, y))", None),
+        (POSITIVE, POSITIVE),
+        kink="0 where x is 0",
+    ),
+    Op(
+        "heaviside",
+        "where(x == 0.0, y, where(x < 0.0, 0.0, where(x > 0.0, 1.0, x)))",
+        (None, "where(x == 0.0, g, 0.0)"),
+        ((0.0, 0.0), WIDE),
+        kink="0 in x, at 0 too",
+    ),
+    Op(
         "logaddexp",
         f"where(x == y, x + {LN2}, maximum(x, y) + log1p(exp(-abs(x - y))))",
         (
             "where(x == y, 0.5 * g, g * sigmoid(x - y))",
             "where(x == y, 0.5 * g, g * sigmoid(y - x))",
+        ),
+        (WIDE, WIDE),
+    ),
+    Op(
+        "logaddexp2",
+        f"where(x == y, x + 1.0, maximum(x, y) + log1p(exp2(-abs(x - y))) / {LN2})",
+        (
+            f"where(x == y, 0.5 * g, g * sigmoid((x - y) * {LN2}))",
+            f"where(x == y, 0.5 * g, g * sigmoid((y - x) * {LN2}))",
         ),
         (WIDE, WIDE),
     ),
@@ -157,6 +209,7 @@ _ROWS = (
     _unary("log10", "g / (x * 2.302585092994046)", POSITIVE),
     _unary("log1p", "g / (1.0 + x)", POSITIVE),
     _unary("sqrt", "g / (2.0 * out)", POSITIVE, kink="infinite at 0"),
+    _unary("cbrt", "g / (3.0 * out * out)", POSITIVE, kink="infinite at 0"),
     _unary("sin", "g * cos(x)"),
     _unary("cos", "-g * sin(x)"),
     _unary("tan", "g * (1.0 + out * out)", (-1.2, 1.2)),
@@ -183,6 +236,8 @@ _ROWS = (
     _unary("sign", None, POSITIVE),
     _unary("floor", None, (0.1, 0.9)),
     _unary("ceil", None, (0.1, 0.9)),
+    _unary("trunc", None, (0.1, 0.9)),
+    _unary("rint", None, (0.1, 0.4)),
     _unary(
         "relu",
         "where(out > 0.0, g, 0.0)",
@@ -207,6 +262,10 @@ _ROWS = (
     _compare("logical_and", "(x != 0.0) & (y != 0.0)"),
     _compare("logical_or", "(x != 0.0) | (y != 0.0)"),
     _compare("logical_not", "x == 0.0", 1),
+    _compare("isnan", "x != x", 1),
+    _compare("isfinite", "x - x == 0.0", 1),
+    _compare("isinf", "(x == x) & (x - x != 0.0)", 1),
+    _compare("signbit", "copysign(1.0, x) < 0.0", 1),
 )
 
 OPS: dict[str, Op] = {row.name: row for row in _ROWS}
@@ -220,6 +279,7 @@ BINARY: dict[type[ast.AST], str] = {
     ast.Mult: "mul",
     ast.Div: "div",
     ast.Mod: "mod",
+    ast.FloorDiv: "floor_divide",
     ast.Pow: "pow",
     ast.BitAnd: "logical_and",
     ast.BitOr: "logical_or",
@@ -332,7 +392,7 @@ def _scalar_library(module: str, function: str) -> Callable[..., Number]:
         fast = slow = getattr(special, function)
     elif module == "math":
         fast, slow = getattr(math, function), _pole
-    elif fast is None or function in ("floor", "ceil"):
+    elif fast is None or function in WHOLE:
         return functools.partial(_quiet_float, slow)
 
     def call(*operands: float) -> Number:

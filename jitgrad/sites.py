@@ -35,7 +35,11 @@ def points(code: CodeType) -> dict[int, tuple[int, str]]:
     return found
 
 
-_RECORDING = "value", "tape", "traced", "gather", "arrays", "reductions", "graph", "structure"
+_RECORDING = (
+    *("value", "tape", "traced", "gather", "graph", "structure", "protocols", "methods"),
+    *("ufuncs", "arrays", "joining", "rearrange", "choosing", "reductions", "statistics"),
+    *("contractions", "einsum", "norms", "differences", "creation"),
+)
 _INTERNAL = tuple(f"/jitgrad/{name}.py" for name in _RECORDING)
 
 

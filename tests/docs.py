@@ -21,8 +21,8 @@ import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
-from jitgrad import arrays  # noqa: F401 - fills NUMPY
-from jitgrad.graph import NUMPY
+from jitgrad import methods  # noqa: F401 - fills NUMPY
+from jitgrad.protocols import NUMPY
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "jitgrad"

@@ -12,7 +12,8 @@ import scipy.special
 import jitgrad.arrays
 import jitgrad.errors
 from jitgrad import Value, errors
-from jitgrad.graph import NUMPY, elementwise
+from jitgrad.graph import elementwise
+from jitgrad.protocols import NUMPY
 from jitgrad.ops import OPS
 
 RNG = np.random.default_rng(0)
