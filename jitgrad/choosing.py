@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jitgrad.arrays import broadcast_arrays, positions, take
+from jitgrad.arrays import broadcast_to, positions, take
 from jitgrad.errors import ArgumentError, ShapeError, UnsupportedError, user_location
 from jitgrad.joining import stack
 from jitgrad.protocols import implements
@@ -74,11 +74,17 @@ def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
             "np.select with conditions."
         )
     given = a if isinstance(a, Value) else np.asarray(a)
-    first, *others = broadcast_arrays(as_value(given), *choices)
-    rows = positions(given, len(others), mode)
+    shape = np.broadcast_shapes(given.shape, *map(np.shape, choices))
+    arrays = [as_value(x) for x in choices if isinstance(x, Value | np.ndarray)]
+    kind = arrays[0].element_type if arrays else float  # beside arrays a number has their type
+    parts = [
+        broadcast_to(x, shape) if isinstance(x, Value | np.ndarray) else np.full(shape, x, kind)
+        for x in choices
+    ]
+    rows = positions(given, len(parts), mode)
     if not isinstance(rows, Value):
-        rows = np.broadcast_to(rows, first.shape)
-    return stack(others)[(rows, *np.indices(first.shape, sparse=True))]
+        rows = np.broadcast_to(rows, shape)
+    return stack(parts)[(rows, *np.indices(shape, sparse=True))]
 
 
 @implements("compress")

@@ -122,18 +122,21 @@ def linspace(
     axis: int = 0,
 ) -> Any:
     """np.linspace."""
-    start, stop = map(as_value, broadcast_arrays(start, stop))
-    parts = num - 1 if endpoint else num
-    places = np.arange(num).reshape((-1, *(1,) * start.ndim))
-    step = (stop - start) / float(parts) if parts > 0 else (stop - start) * np.nan
-    kind = np.result_type(start.element_type, stop.element_type, 0.0)
-    shape = (num, *start.shape)
-    out = start + places.astype(kind) * (step if parts > 0 else stop - start)
+    parts, change = (num - 1 if endpoint else num), as_value(stop) - start
+    step = change / float(parts) if parts > 0 else change * np.nan
+    places = np.arange(num).reshape((-1, *(1,) * change.ndim))
+    kind = np.result_type(change.element_type, 0.0)
+    out = start + places.astype(kind) * (step if parts > 0 else change)
     if endpoint and num > 1:
-        out = where(np.broadcast_to(places == num - 1, shape), stop, out)
-    out = out if dtype is None else out.astype(dtype)
-    out = moveaxis(out, 0, axis)
+        out = _ending(out, stop)
+    out = moveaxis(out if dtype is None else out.astype(dtype), 0, axis)
     return (out, step) if retstep else out
+
+
+def _ending(out: Value, stop: Array) -> Any:
+    """Make the last part exactly ``stop``."""
+    last = np.arange(len(out)).reshape((-1, *(1,) * (out.ndim - 1))) == len(out) - 1
+    return where(np.broadcast_to(last, out.shape), stop, out)
 
 
 @implements("logspace")
@@ -164,12 +167,9 @@ def geomspace(
     axis: int = 0,
 ) -> Any:
     """np.geomspace, between ends of one sign."""
-    start, stop = map(as_value, broadcast_arrays(start, stop))
-    places = np.arange(num).reshape((-1, *(1,) * start.ndim))
-    share = places / float(max(num - 1 if endpoint else num, 1))
-    kind = np.result_type(start.element_type, stop.element_type, 0.0)
-    out = start * (stop / start) ** share.astype(kind)
+    ratio = as_value(stop) / start
+    places = np.arange(num).reshape((-1, *(1,) * ratio.ndim))
+    out = start * ratio ** (places / float(max(num - 1 if endpoint else num, 1)))
     if endpoint and num > 1:
-        out = where(np.broadcast_to(places == num - 1, (num, *start.shape)), stop, out)
-    out = out if dtype is None else out.astype(dtype)
-    return moveaxis(out, 0, axis)
+        out = _ending(out, stop)
+    return moveaxis(out if dtype is None else out.astype(dtype), 0, axis)

@@ -16,7 +16,7 @@ from jitgrad.errors import ArgumentError, ShapeError, UnsupportedError, user_loc
 from jitgrad.graph import elementwise
 from jitgrad.joining import concatenate, stack
 from jitgrad.protocols import implements
-from jitgrad.rearrange import pad
+from jitgrad.rearrange import pad, typed
 from jitgrad.reductions import total
 from jitgrad.structure import full_axes
 from jitgrad.ufuncs import Array, as_value
@@ -52,7 +52,7 @@ def ediff1d(ary: Array, to_end: Any = None, to_begin: Any = None) -> Any:
     """np.ediff1d: differences of the flat array, with ends."""
     flat = ravel(ary)
     parts = [to_begin, flat[1:] - flat[:-1], to_end]
-    return concatenate([ravel(part) for part in parts if part is not None])
+    return concatenate([typed(ravel(part), flat) for part in parts if part is not None])
 
 
 @implements("trapezoid", "trapz")
@@ -89,17 +89,17 @@ def _slope(f: Value, spacing: Any, axis: int, edge_order: int) -> Any:
     uniform = np.ndim(steps) == 0
     before, after = (steps, steps) if uniform else (steps[:-1], steps[1:])
     inner = _weighted(f[:-2], f[1:-1], f[2:], *_three_points(before, after, uniform))
-    first, last = (steps, steps) if uniform else (steps[0], steps[-1])
+    first, last = (steps, steps) if uniform else (steps[:1], steps[-1:])
     if edge_order == 1:
-        ends = (f[1] - f[0]) / first, (f[-1] - f[-2]) / last
+        ends = (f[1:2] - f[:1]) / first, (f[-1:] - f[-2:-1]) / last
     else:
-        second, last_but_one = (steps, steps) if uniform else (steps[1], steps[-2])
+        second, last_but_one = (steps, steps) if uniform else (steps[1:2], steps[-2:-1])
         low, high = _at_the_start(first, second), _at_the_start(last, last_but_one)
         ends = (
-            _weighted(f[0], f[1], f[2], *low),
-            _weighted(f[-1], f[-2], f[-3], *(-c for c in high)),
+            _weighted(f[:1], f[1:2], f[2:3], *low),
+            _weighted(f[-1:], f[-2:-1], f[-3:-2], *(-c for c in high)),
         )
-    return moveaxis(concatenate([ends[0][None], inner, ends[1][None]]), 0, axis)
+    return moveaxis(typed(concatenate([ends[0], inner, ends[1]]), f), 0, axis)
 
 
 def _steps(spacing: Any, f: Value) -> Any:
@@ -172,8 +172,9 @@ def correlate(a: Array, v: Array, mode: str = "valid") -> Any:
 @implements("polyval")
 def polyval(p: Any, x: Array) -> Any:
     """np.polyval, by Horner's rule."""
-    x, out = as_value(x), as_value(p[0] if len(p) else 0.0)
-    for coefficient in list(p)[1:]:
+    coefficients = list(p if isinstance(p, Value) else np.asarray(p)) or [0.0]
+    x, out = as_value(x), as_value(coefficients[0])
+    for coefficient in coefficients[1:]:
         out = out * x + coefficient
     return out if out.shape == x.shape else broadcast_to(out, x.shape)
 
@@ -210,7 +211,7 @@ def polyder(p: Array, m: int = 1) -> Any:
     """np.polyder: the derivative."""
     p = as_value(p)
     for _ in range(_count(m)):
-        p = p[:-1] * np.arange(len(p) - 1.0, 0.0, -1.0, dtype=p.element_type)
+        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
     return p
 
 
@@ -220,8 +221,8 @@ def polyint(p: Array, m: int = 1, k: Any = None) -> Any:
     p = as_value(p)
     constants = [0.0] * m if k is None else list(k) if np.ndim(k) else [k] * m
     for _, constant in zip(range(_count(m)), constants, strict=True):
-        parts = p / np.arange(len(p), 0.0, -1.0, dtype=p.element_type)
-        p = concatenate([parts, as_value(constant).astype(p.element_type).reshape(1)])
+        parts = p / np.arange(len(p), 0, -1)
+        p = concatenate([parts, typed(as_value(constant).reshape(1), parts)])
     return p
 
 
@@ -235,7 +236,7 @@ def _count(m: int) -> int:
 @implements("vander")
 def vander(x: Array, N: int | None = None, increasing: bool = False) -> Any:  # noqa: N803 - NumPy's
     """np.vander: the powers of each element."""
-    x = as_value(x)
+    x = as_value(x).astype(np.promote_types(as_value(x).element_type, int))
     if x.ndim != 1:
         raise ShapeError(f"{user_location()}: np.vander of an array of {x.ndim} dimensions.")
     count = len(x) if N is None else operator.index(N)

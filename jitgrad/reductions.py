@@ -148,6 +148,8 @@ def average(
         out = total(a * w, axes, keepdims=keepdims) / scale
     if not returned:
         return out
+    if weights is None:
+        return out, np.full(out.shape, scale, out.element_type)
     return out, structural("broadcast_to", (scale,), out.shape)
 
 

@@ -100,7 +100,7 @@ def cov(
     x = _variables(m, rowvar)
     if y is not None:
         x = concatenate([x, _variables(y, rowvar)], 0)
-    x = x if dtype is None else x.astype(dtype)
+    x = x.astype(dtype or float)
     ddof = (0 if bias else 1) if ddof is None else ddof
     weights = None
     for given in (fweights, aweights):
@@ -114,7 +114,6 @@ def cov(
 def _variables(m: Array, rowvar: bool) -> Any:
     """Return the variables as rows."""
     m = as_value(m)
-    m = m.astype(float) if m.element_type.kind != "f" else m
     return m.T if not rowvar and m.ndim > 1 else atleast_2d(m)
 
 
