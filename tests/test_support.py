@@ -16,6 +16,7 @@ from jitgrad.adjoint import gradient
 from jitgrad.call import chosen_inputs, inputs
 from jitgrad.errors import JitgradError, UnsupportedError
 from jitgrad.interpreter import run, verify
+from jitgrad.pipeline import FORWARD, PASSES
 from jitgrad.program import Accumulate, Affine, Assign, Buffer, Loop, Ref
 from jitgrad.protocols import INSTEAD, NUMPY
 from jitgrad.simplify import prepare
@@ -29,6 +30,7 @@ STEP = 3e-5  # of differences, which are wrong by STEP ** 4 and by rounding over
 DIFFERENCES = 1e-8
 SECOND = 1e-6
 SINGLE = 2e-4
+COMPILED = 2  # calls of a row in its kernel: Numba takes half a second for each
 every_row = pytest.mark.parametrize("row", WORKING, ids=lambda row: row.name)
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")
 
@@ -321,25 +323,50 @@ def test_float32(row):
             close(traced.buffers[f"grad_{name}"], slopes[n], SINGLE)
 
 
-@every_row
-def test_one_kernel(row):
-    names = sorted({name for call in row.calls for name in inspect.signature(call).parameters})
+def together(calls):
+    """The sum of some calls' losses, its arguments and what they receive."""
+    names = sorted({name for call in calls for name in inspect.signature(call).parameters})
 
     def loss(*args):
         of = dict(zip(names, args, strict=True))
         return sum(
-            loss_of(call)(*(of[name] for name in inspect.signature(call).parameters))
-            for call in row.calls
+            loss_of(c)(*(of[name] for name in inspect.signature(c).parameters)) for c in calls
         )
 
-    fun = jitgrad.compile(loss, argnums=tuple(range(len(names))))
-    value, grads = fun.value_and_grad(*(getattr(SAMPLES, name) for name in names))
-    values = [Value(getattr(SAMPLES, name)) for name in names]
-    expected = loss(*values)
-    expected.backward()
-    close(value, expected.data, EXACT)
-    for found, x in zip(grads, values, strict=True):
-        close(found, np.broadcast_to(x.grad, x.shape), EXACT)
+    args = [getattr(SAMPLES, name) for name in names]
+    values = list(map(Value, args))
+    total = loss(*values)
+    total.backward()
+    grads = [np.broadcast_to(x.grad, x.shape) for x in values]
+    return jitgrad.compile(loss, argnums=tuple(range(len(args)))), args, total.data, grads
+
+
+@every_row
+def test_passes_keep_the_value_and_the_gradient(row):
+    fun, args, value, grads = together(row.calls)
+    bound, traced = fun._trace(tuple(args), {})
+    buffers = [argument.buffer for argument in traced.arguments]
+    data = dict(zip(buffers, inputs(bound, traced), strict=True))
+    names = [buffers[place] for place in chosen_inputs(bound, traced)]
+    program = traced.program
+    for step in FORWARD:
+        program = step(program)
+    program = gradient(program, names)
+    for step in PASSES:
+        program = step(program)
+    found = quick.run(verify(program), data)
+    close(found.value, value, EXACT)
+    for name, part in zip(names, grads, strict=True):
+        close(found.buffers[f"grad_{name}"], part, EXACT)
+
+
+@every_row
+def test_one_kernel(row):
+    fun, args, value, grads = together(row.calls[:COMPILED])
+    found, parts = fun.value_and_grad(*args)
+    close(found, value, EXACT)
+    for part, expected in zip(parts, grads, strict=True):
+        close(part, expected, EXACT)
 
 
 # --- what is refused ------------------------------------------------------------------------------
