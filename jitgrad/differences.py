@@ -87,8 +87,10 @@ def _slope(f: Value, spacing: Any, axis: int, edge_order: int) -> Any:
         raise ShapeError(f"{user_location()}: np.gradient along an axis of {len(f)}.")
     steps = _steps(spacing, f)
     uniform = np.ndim(steps) == 0
-    before, after = (steps, steps) if uniform else (steps[:-1], steps[1:])
-    inner = _weighted(f[:-2], f[1:-1], f[2:], *_three_points(before, after, uniform))
+    if uniform:
+        inner = (f[2:] - f[:-2]) / (2.0 * steps)
+    else:
+        inner = _weighted(f[:-2], f[1:-1], f[2:], *_in_the_middle(steps[:-1], steps[1:]))
     first, last = (steps, steps) if uniform else (steps[:1], steps[-1:])
     if edge_order == 1:
         ends = (f[1:2] - f[:1]) / first, (f[-1:] - f[-2:-1]) / last
@@ -121,13 +123,11 @@ def _weighted(x: Any, y: Any, z: Any, a: Any, b: Any, c: Any) -> Any:
     return a * x + b * y + c * z
 
 
-def _three_points(h: Any, k: Any, uniform: bool) -> tuple[Any, Any, Any]:
-    """Return the weights of the derivative in the middle, at distances h and k.
+def _in_the_middle(h: Any, k: Any) -> tuple[Any, Any, Any]:
+    """Return the weights of the derivative at the second of three points, h and k apart.
 
     Quarteroni, Sacco and Saleri, Numerical Mathematics, 2007, section 10.10.
     """
-    if uniform:
-        return -0.5 / h, 0.0, 0.5 / h
     return -k / (h * (h + k)), (k - h) / (h * k), h / (k * (h + k))
 
 
@@ -234,7 +234,7 @@ def _count(m: int) -> int:
 
 
 @implements("vander")
-def vander(x: Array, N: int | None = None, increasing: bool = False) -> Any:  # noqa: N803 - NumPy's
+def vander(x: Array, N: int | None = None, increasing: bool = False) -> Any:
     """np.vander: the powers of each element."""
     x = as_value(x).astype(np.promote_types(as_value(x).element_type, int))
     if x.ndim != 1:

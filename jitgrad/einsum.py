@@ -172,7 +172,7 @@ def _path(terms: Sequence[_Term], output: Labels) -> list[tuple[int, ...]]:
     path, _ = np.einsum_path(
         ",".join(texts[:-1]) + "->" + texts[-1], *shaped, optimize=(kind, 2**62)
     )
-    return path[1:]  # type: ignore[no-any-return]
+    return path[1:]
 
 
 def _product(a: _Term, b: _Term, needed: Collection[Any]) -> _Term:

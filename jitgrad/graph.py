@@ -11,7 +11,6 @@ the tape while a function is being traced.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import numbers
 import threading

@@ -31,7 +31,8 @@ def norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) ->
     if len(axes) == 2:
         return _matrix_norm(x, ord, axes, keepdims)
     raise ArgumentError(
-        f"{user_location()}: np.linalg.norm with ord={ord!r} over {len(axes)} axes; expected 1 or 2."
+        f"{user_location()}: np.linalg.norm with ord={ord!r} over {len(axes)} axes; expected one "
+        "or two."
     )
 
 

@@ -14,18 +14,23 @@ from __future__ import annotations
 
 import ast
 import functools
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jitgrad import special
+from jitgrad.ieee import (
+    Number,
+    array_library,
+    ieee,
+    quiet,
+    scalar_library,
+    scalar_pow,
+    scalar_where,
+)
 
-Number = Any  # a Python number, a NumPy scalar or an array
 ARGUMENTS = ("x", "y", "z")
 LN2 = "0.6931471805599453"
-WHOLE = ("floor", "ceil", "trunc")  # of which Python's own give an int
 
 
 class Op(NamedTuple):
@@ -64,13 +69,13 @@ class Op(NamedTuple):
     def evaluate(self, *operands: Number) -> Number:
         """Compute the op on numbers, or elementwise on arrays, with IEEE results at the edges."""
         if np.ndarray in map(type, operands):
-            return _quiet(_array_function(self.name), *operands)
+            return quiet(_array_function(self.name), *operands)
         return ieee(_scalar_function(self.name), *operands)
 
     def pull(self, argument: int, g: Number, out: Number, *operands: Number) -> Number:
         """Compute what ``argument`` receives when the result's cotangent is ``g``."""
         if np.ndarray in map(type, (g, out, *operands)):
-            return _quiet(_partial_function(self.name, argument, True), g, out, *operands)
+            return quiet(_partial_function(self.name, argument, True), g, out, *operands)
         return ieee(_partial_function(self.name, argument, False), g, out, *operands)
 
 
@@ -361,80 +366,13 @@ def rewrite(
 # --- the eager functions -------------------------------------------------------------------------
 
 
-def _quiet(function: Callable[..., Number], *operands: Number) -> Number:
-    """Call without NumPy's warnings: infinities and NaNs are results here, as in a kernel."""
-    with np.errstate(all="ignore"):
-        return function(*operands)
-
-
-def _quiet_float(function: Callable[..., Number], *operands: Number) -> float:
-    return float(_quiet(function, *operands))
-
-
-def ieee(function: Callable[..., Number], *operands: Number) -> Number:
-    """Call on Python numbers; where Python raises (x / 0.0) give what IEEE arithmetic gives."""
-    try:
-        return function(*operands)
-    except ArithmeticError:
-        return _quiet_float(function, *map(np.float64, operands))
-
-
-def _pole(_: Number) -> float:
-    """What lgamma is where Python's raises; erf and erfc never do."""
-    return math.inf
-
-
-def _scalar_library(module: str, function: str) -> Callable[..., Number]:
-    """Python's own function where it has one, NumPy's for the edges on which Python raises."""
-    slow: Any = getattr(np, function, None)
-    fast = getattr(math, {"arctan2": "atan2"}.get(function, function.replace("arc", "a")), None)
-    if module == "special":
-        fast = slow = getattr(special, function)
-    elif module == "math":
-        fast, slow = getattr(math, function), _pole
-    elif fast is None or function in WHOLE:
-        return functools.partial(_quiet_float, slow)
-
-    def call(*operands: float) -> Number:
-        try:
-            return fast(*operands)
-        except (ValueError, OverflowError, ZeroDivisionError):
-            return _quiet_float(slow, *map(np.float64, operands))
-
-    return call
-
-
-def _scalar_pow(x: Number, y: Number) -> Number:
-    """Python's ``**``, but real: a negative number to a fractional power is NaN."""
-    try:
-        power = x**y
-    except ArithmeticError:
-        return _quiet_float(np.power, float(x), float(y))
-    return math.nan if isinstance(power, complex) else power
-
-
-def _array_library(module: str, function: str) -> Callable[..., Number]:
-    if module == "numpy":
-        return getattr(np, function)  # type: ignore[no-any-return]
-    scalar = np.vectorize(_scalar_library(module, function), otypes=[float])
-
-    def apply(*operands: Number) -> Any:
-        return scalar(*operands).astype(np.result_type(*operands, np.float16), copy=False)
-
-    return apply
-
-
-def _scalar_where(condition: Any, chosen: Number, other: Number) -> Number:
-    return chosen if condition else other
-
-
 @functools.cache
 def _namespace(arrays: bool) -> dict[str, Any]:
     """Every op of the table as a function on Python numbers, or on arrays."""
-    library = _array_library if arrays else _scalar_library
+    library = array_library if arrays else scalar_library
     names: dict[str, Any] = {"abs": abs, "where": np.where}
     if not arrays:
-        names.update(where=_scalar_where, pow=_scalar_pow)
+        names.update(where=scalar_where, pow=scalar_pow)
     for row in OPS.values():
         call = library_call(row.name)
         if call is not None:

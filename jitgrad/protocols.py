@@ -13,20 +13,21 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from jitgrad.errors import UnsupportedError, user_location
+from jitgrad.instead import INSTEAD
 
 Function: TypeAlias = Callable[..., Any]
+Meaning = TypeVar("Meaning", bound=Function)
 
 NUMPY: dict[Any, Function] = {}  # `implements` fills in: (ufunc, method) or function -> its meaning
 SPECIAL: dict[str, Function] = {}  # the name of one of scipy.special's ufuncs -> its meaning
-INSTEAD: dict[str, str] = {}  # the name of a function that is refused -> what to write
 
 
-def implements(*names: str) -> Callable[[Function], Function]:
+def implements(*names: str) -> Callable[[Meaning], Meaning]:
     """Register what NumPy's functions of some names mean over Values.
 
     Parameters
@@ -41,7 +42,7 @@ def implements(*names: str) -> Callable[[Function], Function]:
     (True, False)
     """
 
-    def register(meaning: Function) -> Function:
+    def register(meaning: Meaning) -> Meaning:
         for name in names:
             key = _key(name)
             if key is not None:

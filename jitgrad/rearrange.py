@@ -51,7 +51,8 @@ def picked(a: Value, positions: Any, axis: int) -> Any:
     before = (slice(None),) * axis
     even = set(np.diff(positions).tolist())
     if len(even) <= 1 and 0 not in even:
-        return a[(*before, _run(*positions[:1].tolist() or [0], len(positions), *even or [1]))]
+        first, step = int(positions[0]) if len(positions) else 0, even.pop() if even else 1
+        return a[(*before, _run(first, len(positions), step))]
     runs = steps(positions.tolist())
     if len(runs) > MOST_RUNS:
         return a[(*before, positions)]
@@ -131,9 +132,8 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Any:
         values = moveaxis(values, 0, axis)
     count = values.shape[axis]
     if not one and count == 1:
-        where_to = range(extent)[obj] if isinstance(obj, slice) else np.asarray(obj)
-        mask = getattr(where_to, "dtype", None) == bool
-        count = int(np.sum(where_to)) if mask else len(where_to)
+        places = np.arange(extent)[obj] if isinstance(obj, slice) else np.asarray(obj)
+        count = int(np.sum(places)) if places.dtype == np.bool_ else len(places)
     wide = (*a.shape[:axis], count, *a.shape[axis + 1 :])
     values = structural("broadcast_to", (values,), wide)
     order = numpy_s(np.insert, np.arange(extent), obj, extent + np.arange(count))
@@ -144,7 +144,7 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Any:
 
 
 @implements("tile")
-def tile(A: Array, reps: Any) -> Any:  # noqa: N803 - NumPy's name
+def tile(A: Array, reps: Any) -> Any:
     """np.tile."""
     a = as_value(A)
     counts = list(map(operator.index, reps)) if isinstance(reps, tuple | list) else [int(reps)]

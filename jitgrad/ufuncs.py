@@ -129,8 +129,13 @@ def truth(x: Array) -> Any:
 
 
 @implements("where")
-def where(condition: Array, x: Array, y: Array) -> Any:
+def where(condition: Array, x: Array = None, y: Array = None, /) -> Any:
     """np.where with three arguments."""
+    if x is None or y is None:
+        raise UnsupportedError(
+            f"{user_location()}: np.where with one argument: where a condition holds is known only "
+            "when the kernel runs. Write np.where(condition, x, y)."
+        )
     return elementwise("where", condition, x, y)
 
 

@@ -262,7 +262,7 @@ class Value(Node):
 
     def __round__(self, digits: int | None = None) -> Any:
         """Return the nearest number of so many digits, a Value."""
-        return np.round(self, digits or 0)  # type: ignore[call-overload]
+        return np.round(self, digits or 0)
 
     if TYPE_CHECKING:  # exp, log, tanh, ...: one method for each row of the table, made below
 

@@ -1,8 +1,8 @@
 """NumPy over Values, function by function: the table that tests and documents it.
 
 A row names a function, how often real code has it (the tier: 1 for the most, 0 where it was not
-counted) and some calls. A call's arguments are named after the arrays of `SAMPLES` that it is given.
-A function that jitgrad does not take yet is `pending`: it is documented, and its calls are not run.
+counted) and some calls. A call's arguments are named after the arrays of `SAMPLES` that it takes. A
+function that jitgrad does not take yet is `pending`: it is documented, and its calls are not run.
 """
 
 from types import SimpleNamespace
@@ -298,7 +298,7 @@ TRUTHS = (
         "`<`, `<=`, `>`, `>=`, `==`, `!=`",
         0,
         lambda m, n: m < n,
-        lambda m: 0.0 <= m,
+        lambda m: m >= 0.0,
         lambda m, n: [m > n, m >= n, m == n, m != n, np.less(m, n), np.equal(m, m)],
         lambda s: s > 0.5,
         analytic=False,
@@ -446,7 +446,7 @@ INDEXING = (
     row(
         "iteration, unpacking, zip, reversed, len",
         1,
-        lambda m: [a * c for a, c in zip(m, reversed(m))],
+        lambda m: [a * c for a, c in zip(m, reversed(m), strict=True)],
         lambda u: (lambda a, b, c: a * b + c)(*u),
         lambda v: len(v) * v,
     ),
@@ -1179,7 +1179,7 @@ CREATION = (
         lambda v: v * np.zeros(5, like=v) + np.ones(5, like=v),
         lambda u: np.eye(3, like=u) @ u,
         lambda v: v * np.arange(5.0, like=v),
-        note="plain arrays, which Values do not go into: build arrays with np.stack and np.concatenate",
+        note="plain arrays, which hold no Values: build arrays with np.stack and np.concatenate",
     ),
     row(
         "np.full(..., like=x)",
@@ -1319,3 +1319,17 @@ FAMILIES = {
     "Not yet": COMING,
 }
 ROWS_OF_ALL = tuple(row for rows in FAMILIES.values() for row in rows)
+
+# What NumPy does not hand to a Value, or what has no meaning for one.
+ELSEWHERE = {
+    "`math.sin(x)`, ...": "`np.sin(x)`; in a trace `math.floor`, `ceil` and `trunc` work.",
+    "`np.vectorize(f)(x)`": "`f(x)` with `np.where` for its branches: it is elementwise.",
+    "`np.random.normal(...)` in a loss": "Draw outside, and pass it: the trace draws once.",
+    "`np.asarray(x)`, `np.array([x, y])` of arrays": "`x` as it is; `np.stack([x, y])`.",
+    "`np.full(n, x)`": "`np.broadcast_to(x, n)`, or `np.full(n, x, like=x)`.",
+    "`A.dot(x)`, `A.clip(x)`, ... of a plain array": "`np.dot(A, x)`, `np.clip(A, x, None)`.",
+    "`out[i] = x`, `out += x` of a plain array": "`np.stack`, `np.concatenate`, `out = out + x`.",
+    "`float(x)`, `int(x)`, `bool(x)`, `if x:`": "`np.where(condition, a, b)`; see the README.",
+    "`x.astype(int)`": "`np.floor(x)`, `np.round(x)`: only floats carry a derivative.",
+    "`out=`, `where=` and `dtype=` of ufuncs": "`np.where(mask, np.f(x), y)`, `x.astype(...)`.",
+}
