@@ -21,6 +21,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from jitgrad.instead import IN_PLACE, INSTEAD
 from tests.support import ELSEWHERE, FAMILIES
 
@@ -181,24 +183,28 @@ def support_tables():
     parts = []
     for family, rows in FAMILIES.items():
         lines = [f"## {family}", "", "| function | tier | |", "| --- | --: | --- |"]
-        lines += [
-            f"| {in_code(row.name)} | {row.tier or ''} | {'not yet' if row.pending else row.note} |"
-            for row in rows
-        ]
+        lines += [f"| {in_code(row.name)} | {row.tier or ''} | {remark(row)} |" for row in rows]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
+def remark(row):
+    """What is supported of a row, or what to write instead."""
+    return ". ".join(filter(None, ["not yet" if row.pending else "", row.note]))
+
+
 def in_code(name):
     """A row's name with its functions as code; a bar would end the cell."""
-    if "`" not in name and "(" not in name and ":" not in name and " of " not in name:
-        name = ", ".join(f"`{part}`" for part in name.split(", "))
-    return name.replace("|", "\\|")
+    names = re.sub(r"(?<!`)((?:np|scipy|ufunc|ndarray)?\.\w[\w.]*)", r"`\1`", name)
+    return names.replace("|", "\\|")
 
 
 def instead_table():
     """Return the table of what is refused, with what to write."""
-    refused = {f"`np.{name}`": advice for name, advice in INSTEAD.items()}
+    refused = {
+        f"`{'ufunc' if hasattr(np.add, name) else 'np'}.{name}`": advice
+        for name, advice in INSTEAD.items()
+    }
     refused |= {f"`.{name}()`": advice for name, advice in IN_PLACE.items()}
     rows = [f"| {name} | {advice} |" for name, advice in {**ELSEWHERE, **refused}.items()]
     return "\n".join(["| instead of | |", "| --- | --- |", *rows]) + "\n"

@@ -943,7 +943,7 @@ REDUCTIONS = (
 PRODUCTS = (
     row(
         "`@`, np.matmul",
-        3,
+        1,
         lambda m, k: m @ k,
         lambda t, b: np.matmul(t, b),
         lambda v, w: v @ w,
