@@ -1,171 +1,84 @@
-"""NumPy's functions over Values.
+"""NumPy's functions of shapes over Values: other axes, parts, what lies on a diagonal.
 
-``np.exp(v)``, ``np.stack([v, w])`` and the rest reach this module through NumPy's two protocols.
-Each function is written with the ops table and the array primitives of `structure`, so that it
-works on eager Values and in a trace alike. What is not in the table raises `UnsupportedError`.
+In a trace all of these are views: other strides over the same elements.
 
->>> v = Value([1.0, 2.0, 4.0])
->>> np.concatenate([np.diff(v), np.log2(v)])
-Value(data=[1. 2. 0. 1. 2.], grad=0)
+>>> v = Value([[1.0, 2.0], [3.0, 4.0]])
+>>> np.diagonal(np.rot90(v))
+Value(data=[2. 3.], grad=0)
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 import operator
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from jitgrad.errors import ShapeError, UnsupportedError, user_location
-from jitgrad.graph import (
-    NUMPY,
-    Function,
-    Operand,
-    assemble,
-    elementwise,
-    known,
-    structural,
-)
-from jitgrad.ops import OPS
+from jitgrad.errors import ArgumentError, ShapeError, UnsupportedError, user_location
+from jitgrad.graph import elementwise, structural
+from jitgrad.protocols import implements
 from jitgrad.structure import full_axes
+from jitgrad.ufuncs import Array, as_value
 from jitgrad.value import Value
 
-Array: TypeAlias = Any  # a Value, or an array of numbers
-
-# --- elementwise: NumPy's name where it differs from the row's ------------------------------------
-
-RENAMED = {
-    "absolute": "abs",
-    "fabs": "abs",
-    "positive": "copy",
-    "greater": "gt",
-    "greater_equal": "ge",
-    "less": "lt",
-    "less_equal": "le",
-    "equal": "eq",
-    "not_equal": "ne",
-}
+# --- what NumPy says about an array ---------------------------------------------------------------
 
 
-def _reciprocal(x: Array) -> Any:
-    if x.element_type.kind in "iu":
-        raise UnsupportedError(
-            f"{user_location()}: np.reciprocal of integers, which NumPy rounds to 0; write 1.0 / n"
-        )
-    return 1.0 / x
+@implements("shape")
+def shape(a: Array) -> tuple[int, ...]:
+    """np.shape."""
+    return as_value(a).shape
 
 
-# These go through Python's operators, so that scalars are composed as micrograd composes them.
-OPERATORS: dict[str, Function] = {
-    "add": operator.add,
-    "subtract": operator.sub,
-    "multiply": operator.mul,
-    "divide": operator.truediv,
-    "power": operator.pow,
-    "float_power": operator.pow,
-    "remainder": operator.mod,
-    "negative": operator.neg,
-    "matmul": operator.matmul,
-    "bitwise_and": operator.and_,
-    "bitwise_or": operator.or_,
-    "invert": operator.invert,
-    "square": lambda x: x * x,
-    "reciprocal": _reciprocal,
-    "deg2rad": lambda x: x * (math.pi / 180.0),
-    "radians": lambda x: x * (math.pi / 180.0),
-    "rad2deg": lambda x: x * (180.0 / math.pi),
-    "degrees": lambda x: x * (180.0 / math.pi),
-}
+@implements("ndim")
+def ndim(a: Array) -> int:
+    """np.ndim."""
+    return as_value(a).ndim
 
 
-def as_value(operand: Operand) -> Value:
-    """Make an operand something with a Value's methods; what is one already stays as it is."""
-    return operand if isinstance(operand, Value) else Value(operand, requires_grad=False)
+@implements("size")
+def size(a: Array, axis: Any = None) -> int:
+    """np.size: the number of elements, or those along some axes."""
+    a = as_value(a)
+    return math.prod(a.shape[i] for i in full_axes(axis, a.ndim))
 
 
-def _through_operator(function: Function) -> Function:
-    """Apply an operator so that the first operand is a Value and not NumPy's business again."""
-
-    def apply(first: Operand, *others: Operand) -> Any:
-        return function(as_value(first), *others)
-
-    return apply
+@implements("copy")
+def copy(a: Array, order: str = "K", subok: bool = False) -> Any:
+    """np.copy."""
+    return elementwise("copy", a)
 
 
-def through_row(name: str) -> Function:
-    """Return a row of the ops table as a function of Values, numbers and arrays."""
-
-    def apply(*operands: Operand) -> Any:
-        return elementwise(name, *operands)
-
-    return apply
+@implements("astype")
+def astype(x: Array, dtype: Any, /, *, copy: bool = True) -> Any:
+    """np.astype: another type of floats."""
+    return as_value(x).astype(dtype)
 
 
-for _name in [*OPERATORS, *RENAMED, *OPS]:
-    _ufunc = getattr(np, _name, None)
-    if isinstance(_ufunc, np.ufunc):
-        _function = OPERATORS.get(_name)
-        _meaning = _through_operator(_function) if _function else None
-        NUMPY[_ufunc, "__call__"] = _meaning or through_row(RENAMED.get(_name, _name))
-
-# --- choosing -------------------------------------------------------------------------------------
+# --- other shapes ---------------------------------------------------------------------------------
 
 
-def where(condition: Array, x: Array, y: Array) -> Any:
-    """np.where with three arguments."""
-    return elementwise("where", condition, x, y)
-
-
-def clip(a: Array, a_min: Any = None, a_max: Any = None, **bounds: Any) -> Any:
-    """np.clip; at a bound the derivative is 1, as in PyTorch."""
-    low, high = bounds.get("min", a_min), bounds.get("max", a_max)
-    if low is not None:
-        a = elementwise("where", as_value(a) < low, low, a)
-    if high is not None:
-        a = elementwise("where", as_value(a) > high, high, a)
-    return a
-
-
-# --- shapes ---------------------------------------------------------------------------------------
-
-
-def reshape(a: Array, shape: Any, order: str = "C") -> Any:
+@implements("reshape")
+def reshape(a: Array, shape: Any, order: str = "C", copy: Any = None) -> Any:
     """np.reshape."""
-    if order != "C":
-        raise UnsupportedError(f"{user_location()}: reshape with order={order!r}; write a.T first.")
-    return as_value(a).reshape(shape)
+    return as_value(a).reshape(shape, order=_order(order))
 
 
-def ravel(a: Array) -> Any:
+@implements("ravel")
+def ravel(a: Array, order: str = "C") -> Any:
     """np.ravel."""
-    return as_value(a).ravel()
+    return as_value(a).ravel(order=_order(order))
 
 
-def transpose(a: Array, axes: Any = None) -> Any:
-    """np.transpose."""
-    return as_value(a).transpose(*(axes or ()))
+def _order(order: str) -> str:
+    """Return "F" or "C"; Values have no other order in memory than "C"."""
+    if order not in ("C", "F", "A", "K"):
+        raise ArgumentError(f"{user_location()}: order={order!r}; expected 'C', 'F', 'A' or 'K'.")
+    return "F" if order == "F" else "C"
 
 
-def moveaxis(a: Array, source: Any, destination: Any) -> Any:
-    """np.moveaxis."""
-    a = as_value(a)
-    moved, places = full_axes(source, a.ndim), full_axes(destination, a.ndim)
-    order = [axis for axis in range(a.ndim) if axis not in moved]
-    for place, axis in sorted(zip(places, moved, strict=True)):
-        order.insert(place, axis)
-    return a.transpose(order)
-
-
-def swapaxes(a: Array, axis1: int, axis2: int) -> Any:
-    """np.swapaxes."""
-    a = as_value(a)
-    order = list(range(a.ndim))
-    order[axis1], order[axis2] = order[axis2], order[axis1]
-    return a.transpose(order)
-
-
+@implements("squeeze")
 def squeeze(a: Array, axis: Any = None) -> Any:
     """np.squeeze."""
     a = as_value(a)
@@ -176,6 +89,7 @@ def squeeze(a: Array, axis: Any = None) -> Any:
     return a.reshape([extent for i, extent in enumerate(a.shape) if i not in dropped])
 
 
+@implements("expand_dims")
 def expand_dims(a: Array, axis: Any) -> Any:
     """np.expand_dims."""
     a = as_value(a)
@@ -185,24 +99,115 @@ def expand_dims(a: Array, axis: Any) -> Any:
     return a.reshape([1 if i in new else next(extents) for i in range(a.ndim + count)])
 
 
+@implements("broadcast_to")
 def broadcast_to(array: Array, shape: Any) -> Any:
     """np.broadcast_to."""
     full = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
-    return structural("broadcast_to", (array,), full)
+    return structural("broadcast_to", (array,), tuple(map(operator.index, full)))
 
 
+@implements("broadcast_arrays")
+def broadcast_arrays(*args: Array) -> tuple[Any, ...]:
+    """np.broadcast_arrays."""
+    shapes = [np.shape(a) for a in args]
+    try:
+        common = np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ShapeError(f"{user_location()}: arrays of shapes {shapes} do not broadcast") from None
+    return tuple(broadcast_to(a, common) for a in args)
+
+
+def _each(arrays: tuple[Array, ...], shaped: Any) -> Any:
+    """Return one array, or a tuple of several, as NumPy's atleast functions do."""
+    out = tuple(shaped(as_value(a)) for a in arrays)
+    return out[0] if len(out) == 1 else out
+
+
+@implements("atleast_1d")
 def atleast_1d(*arys: Array) -> Any:
     """np.atleast_1d."""
-    out = tuple(a if a.ndim else a.reshape(1) for a in map(as_value, arys))
-    return out[0] if len(out) == 1 else out
+    return _each(arys, lambda a: a if a.ndim else a.reshape(1))
 
 
+@implements("atleast_2d")
 def atleast_2d(*arys: Array) -> Any:
     """np.atleast_2d: a row of what has one axis."""
-    out = tuple(a if a.ndim > 1 else a.reshape(1, -1) for a in map(as_value, arys))
-    return out[0] if len(out) == 1 else out
+    return _each(arys, lambda a: a if a.ndim > 1 else a.reshape(1, -1))
 
 
+@implements("atleast_3d")
+def atleast_3d(*arys: Array) -> Any:
+    """np.atleast_3d: a row of columns of what has one axis, a last axis for what has two."""
+    return _each(
+        arys, lambda a: a if a.ndim > 2 else a.reshape((1, -1, 1) if a.ndim < 2 else (*a.shape, 1))
+    )
+
+
+@implements("meshgrid")
+def meshgrid(
+    *xi: Array, copy: bool = True, sparse: bool = False, indexing: str = "xy"
+) -> tuple[Any, ...]:
+    """np.meshgrid."""
+    if indexing not in ("xy", "ij"):
+        raise ArgumentError(f"{user_location()}: indexing={indexing!r}; expected 'xy' or 'ij'.")
+    places = list(range(len(xi)))
+    if indexing == "xy" and len(xi) > 1:
+        places[:2] = 1, 0
+    along = [[1] * len(xi) for _ in xi]
+    for extents, place in zip(along, places, strict=True):
+        extents[place] = -1
+    grid = tuple(as_value(x).reshape(extents) for x, extents in zip(xi, along, strict=True))
+    return grid if sparse else broadcast_arrays(*grid)
+
+
+# --- other axes -----------------------------------------------------------------------------------
+
+
+@implements("transpose")
+def transpose(a: Array, axes: Any = None) -> Any:
+    """np.transpose."""
+    return as_value(a).transpose(*(() if axes is None else (axes,)))
+
+
+@implements("matrix_transpose", "linalg.matrix_transpose")
+def matrix_transpose(x: Array, /) -> Any:
+    """np.matrix_transpose: the last two axes swapped."""
+    return swapaxes(x, -1, -2)
+
+
+@implements("moveaxis")
+def moveaxis(a: Array, source: Any, destination: Any) -> Any:
+    """np.moveaxis."""
+    a = as_value(a)
+    moved, places = full_axes(source, a.ndim), full_axes(destination, a.ndim)
+    if len(moved) != len(places):
+        raise ShapeError(f"{user_location()}: moveaxis from {source} to {destination}.")
+    order = [axis for axis in range(a.ndim) if axis not in moved]
+    for place, axis in sorted(zip(places, moved, strict=True)):
+        order.insert(place, axis)
+    return a.transpose(order)
+
+
+@implements("rollaxis")
+def rollaxis(a: Array, axis: int, start: int = 0) -> Any:
+    """np.rollaxis: an axis moved to before another one."""
+    a = as_value(a)
+    (axis,) = full_axes(axis, a.ndim)
+    (start,) = full_axes(start, a.ndim + 1) if start >= 0 else full_axes(start, a.ndim)
+    return moveaxis(a, axis, start - 1 if axis < start else start)
+
+
+@implements("swapaxes")
+def swapaxes(a: Array, axis1: int, axis2: int) -> Any:
+    """np.swapaxes."""
+    a = as_value(a)
+    order = list(range(a.ndim))
+    (axis1,), (axis2,) = full_axes(axis1, a.ndim), full_axes(axis2, a.ndim)
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    return a.transpose(order)
+
+
+@implements("flip")
 def flip(m: Array, axis: Any = None) -> Any:
     """np.flip."""
     m = as_value(m)
@@ -210,162 +215,115 @@ def flip(m: Array, axis: Any = None) -> Any:
     return m[tuple(slice(None, None, -1 if i in axes else None) for i in range(m.ndim))]
 
 
-def diff(a: Array, n: int = 1, axis: int = -1) -> Any:
-    """np.diff: differences of neighbours, ``n`` times."""
-    for _ in range(n):
-        a = moveaxis(a, axis, 0)
-        a = moveaxis(a[1:] - a[:-1], 0, axis)
-    return a
+@implements("fliplr")
+def fliplr(m: Array) -> Any:
+    """np.fliplr."""
+    return flip(m, 1)
 
 
-def diagonal(a: Array, offset: int = 0) -> Any:
-    """np.diagonal of a matrix."""
-    return _rearrange(np.diagonal)(a, offset)
+@implements("flipud")
+def flipud(m: Array) -> Any:
+    """np.flipud."""
+    return flip(m, 0)
 
 
-def take(a: Array, indices: Any, axis: int | None = None) -> Any:
+@implements("rot90")
+def rot90(m: Array, k: int = 1, axes: Any = (0, 1)) -> Any:
+    """np.rot90: a matrix turned by quarters of a circle."""
+    m = as_value(m)
+    first, second = full_axes(tuple(axes), m.ndim)
+    flipped = [(), (second,), (first, second), (first,)][k % 4]
+    m = flip(m, flipped)
+    return swapaxes(m, first, second) if k % 2 else m
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+@implements("diagonal")
+def diagonal(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """np.diagonal; it becomes the last axis."""
+    a = moveaxis(a, (axis1, axis2), (-2, -1))
+    rows, columns = a.shape[-2:]
+    first, second = max(-offset, 0), max(offset, 0)
+    steps = np.arange(max(min(rows - first, columns - second), 0))
+    return a[..., steps + first, steps + second]
+
+
+@implements("linalg.diagonal")
+def matrix_diagonal(x: Array, /, *, offset: int = 0) -> Any:
+    """np.linalg.diagonal, of the last two axes."""
+    return diagonal(x, offset, -2, -1)
+
+
+@implements("take")
+def take(a: Array, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
     """np.take: elements of the flat array, or parts along an axis."""
     a = as_value(a)
-    if isinstance(indices, tuple):
-        indices = np.asarray(indices)
     if axis is None:
-        return a.ravel()[indices]
+        a, axis = a.ravel(), 0
     (axis,) = full_axes(axis, a.ndim)
+    indices = positions(indices, a.shape[axis], mode)
     return a[(*(slice(None),) * axis, indices)]
 
 
-def _rearrange(function: Function) -> Function:
-    """Make a NumPy function that only moves elements: move their positions, then gather."""
-
-    def apply(a: Array, *parameters: Any, **keywords: Any) -> Any:
-        a = as_value(a)
-        positions = np.arange(a.size).reshape(a.shape)
-        return a.ravel()[function(positions, *parameters, **keywords)]
-
-    return apply
-
-
-# --- putting together -----------------------------------------------------------------------------
-
-
-def _parts(arrays: Any) -> list[Array]:
-    return [part if known(part) else np.asarray(part) for part in arrays]
+def positions(indices: Any, extent: int, mode: str = "raise") -> Any:
+    """Return integer positions; what lies outside an axis is moved as NumPy's ``mode`` says."""
+    if isinstance(indices, Value):
+        if mode != "raise":
+            raise UnsupportedError(
+                f"{user_location()}: mode={mode!r} of integers that the loss was given. Clip them "
+                "before the call."
+            )
+        return indices
+    indices = np.asarray(indices)
+    if mode == "clip":
+        return np.clip(indices, 0, extent - 1)
+    return indices % extent if mode == "wrap" else indices
 
 
-def concatenate(arrays: Any, axis: int | None = 0) -> Any:
-    """np.concatenate."""
-    parts = _parts(arrays)
-    if axis is None:
-        parts, axis = [np.ravel(part) for part in parts], 0
-    (axis,) = full_axes(axis, np.ndim(parts[0]))
-    shapes = [np.shape(part) for part in parts]
-    if len({(shape[:axis], shape[axis + 1 :]) for shape in shapes}) > 1:
-        raise ShapeError(f"{user_location()}: concatenate of {shapes} along axis {axis}.")
-    ends = np.cumsum([0] + [shape[axis] for shape in shapes]).tolist()
+@implements("array_split")
+def array_split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """np.array_split: parts that need not be equal."""
+    ary = as_value(ary)
+    (axis,) = full_axes(axis, ary.ndim)
+    steps = np.array_split(np.arange(ary.shape[axis]), indices_or_sections)
+    ends = [(part[0], part[-1] + 1) if len(part) else (0, 0) for part in steps]
     before = (slice(None),) * axis
-    places = [(*before, slice(start, end)) for start, end in itertools.pairwise(ends)]
-    whole = (*shapes[0][:axis], ends[-1], *shapes[0][axis + 1 :])
-    return assemble(list(zip(parts, places, strict=True)), whole)
+    return [ary[(*before, slice(int(start), int(end)))] for start, end in ends]
 
 
-def stack(arrays: Any, axis: int = 0) -> Any:
-    """np.stack."""
-    parts = _parts(arrays)
-    shapes = [np.shape(part) for part in parts]
-    if len(set(shapes)) > 1:
-        raise ShapeError(f"{user_location()}: stack of arrays of different shapes: {shapes}.")
-    (axis,) = full_axes(axis, len(shapes[0]) + 1)
-    places: list[tuple[Any, ...]] = [(slice(None),) * axis + (i,) for i in range(len(parts))]
-    whole = (*shapes[0][:axis], len(parts), *shapes[0][axis:])
-    return assemble(list(zip(parts, places, strict=True)), whole)
+@implements("split")
+def split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """np.split."""
+    extent = as_value(ary).shape[axis]
+    if np.ndim(indices_or_sections) == 0 and extent % indices_or_sections:
+        raise ShapeError(
+            f"{user_location()}: split of an axis of {extent} into {indices_or_sections} equal "
+            "parts. Write np.array_split for parts that are not equal."
+        )
+    return array_split(ary, indices_or_sections, axis)
 
 
-def hstack(tup: Any) -> Any:
-    """np.hstack."""
-    parts = [np.atleast_1d(part) for part in _parts(tup)]
-    return concatenate(parts, 0 if np.ndim(parts[0]) == 1 else 1)
+@implements("hsplit")
+def hsplit(ary: Array, indices_or_sections: Any) -> list[Any]:
+    """np.hsplit."""
+    return split(ary, indices_or_sections, 0 if as_value(ary).ndim == 1 else 1)
 
 
-def vstack(tup: Any) -> Any:
-    """np.vstack."""
-    return concatenate([np.atleast_2d(part) for part in _parts(tup)])
+@implements("vsplit")
+def vsplit(ary: Array, indices_or_sections: Any) -> list[Any]:
+    """np.vsplit."""
+    return split(ary, indices_or_sections, 0)
 
 
-def column_stack(tup: Any) -> Any:
-    """np.column_stack: what has one axis becomes a column."""
-    parts = [part if np.ndim(part) > 1 else np.reshape(part, (-1, 1)) for part in _parts(tup)]
-    return concatenate(parts, 1)
+@implements("dsplit")
+def dsplit(ary: Array, indices_or_sections: Any) -> list[Any]:
+    """np.dsplit."""
+    return split(ary, indices_or_sections, 2)
 
 
-def append(arr: Array, values: Array, axis: int | None = None) -> Any:
-    """np.append."""
-    return concatenate((arr, values), axis)
-
-
-# --- plain arrays and numbers ---------------------------------------------------------------------
-
-
-def full_like(a: Array, fill_value: Any, *, dtype: Any = None) -> Any:
-    """np.full_like: a plain array, of floats."""
-    a = as_value(a)
-    return np.full(a.shape, fill_value, dtype or _float_type(a))
-
-
-def zeros_like(a: Array, *, dtype: Any = None) -> Any:
-    """np.zeros_like: a plain array, of floats."""
-    return full_like(a, 0.0, dtype=dtype)
-
-
-def ones_like(a: Array, *, dtype: Any = None) -> Any:
-    """np.ones_like: a plain array, of floats."""
-    return full_like(a, 1.0, dtype=dtype)
-
-
-def _float_type(a: Value) -> np.dtype[Any]:
-    return a.element_type if a.element_type.kind == "f" else np.dtype(float)
-
-
-def size(a: Array, axis: int | None = None) -> int:
-    """np.size."""
-    return as_value(a).size if axis is None else as_value(a).shape[axis]
-
-
-NUMPY.update(
-    {
-        np.append: append,
-        np.atleast_1d: atleast_1d,
-        np.atleast_2d: atleast_2d,
-        np.broadcast_to: broadcast_to,
-        np.clip: clip,
-        np.column_stack: column_stack,
-        np.concatenate: concatenate,
-        np.copy: lambda a: elementwise("copy", a),
-        np.diagonal: diagonal,
-        np.diff: diff,
-        np.empty_like: zeros_like,
-        np.expand_dims: expand_dims,
-        np.flip: flip,
-        np.fliplr: lambda m: flip(m, 1),
-        np.flipud: lambda m: flip(m, 0),
-        np.full_like: full_like,
-        np.hstack: hstack,
-        np.moveaxis: moveaxis,
-        np.ndim: lambda a: as_value(a).ndim,
-        np.ones_like: ones_like,
-        np.ravel: ravel,
-        np.repeat: _rearrange(np.repeat),
-        np.reshape: reshape,
-        np.roll: _rearrange(np.roll),
-        np.shape: lambda a: as_value(a).shape,
-        np.size: size,
-        np.squeeze: squeeze,
-        np.stack: stack,
-        np.swapaxes: swapaxes,
-        np.take: take,
-        np.tile: _rearrange(np.tile),
-        np.transpose: transpose,
-        np.vstack: vstack,
-        np.where: where,
-        np.zeros_like: zeros_like,
-    }
-)
+@implements("unstack")
+def unstack(x: Array, /, *, axis: int = 0) -> tuple[Any, ...]:
+    """np.unstack: the parts along an axis."""
+    return tuple(moveaxis(x, axis, 0))

@@ -21,7 +21,8 @@ import numpy as np
 
 from jitgrad.errors import NotScalarError, ShapeError, user_location
 from jitgrad.graph import Gradients, Node, number_of
-from jitgrad.ops import OPS, ieee, scalar_partials
+from jitgrad.ieee import ieee
+from jitgrad.ops import OPS, scalar_partials
 from jitgrad.structure import PRIMITIVES, plain, unbroadcast
 
 

@@ -22,9 +22,12 @@ from jitgrad.ops import OPS, TRUTHS
 FLOATS = frozenset({"f8", "f4", "float"})
 WEAK = {"float": 1.0, "int": 1}
 _PYTHON = {float: "float", int: "int", bool: "b1"}
-_OPERATORS = frozenset({"add", "sub", "mul", "div", "pow", "mod", "neg", "abs"})
+_OPERATORS = frozenset({"add", "sub", "mul", "div", "pow", "mod", "floor_divide", "neg", "abs"})
 _ALIKE = frozenset({"copy", "detach", "attach", "relu"})  # results are of the operand's kind
-_WHOLE = frozenset({"maximum", "minimum", "where", "sign", "floor", "ceil", "trunc", "square"})
+_WHOLE = frozenset(
+    {"maximum", "minimum", "fmax", "fmin", "fmod", "where", "sign", "square"}
+    | {"floor", "ceil", "trunc"}
+)
 
 
 class Typed(NamedTuple):

@@ -11,8 +11,6 @@ the tape while a function is being traced.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import itertools
 import numbers
 import threading
@@ -24,7 +22,6 @@ import numpy as np
 from jitgrad.errors import (
     ArgumentError,
     ShapeError,
-    UnsupportedError,
     user_location,
 )
 from jitgrad.ops import OPS
@@ -36,8 +33,6 @@ AnyNode = TypeVar("AnyNode", bound="Node")
 
 LABELS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "mod": "%", "pow": "**", "relu": "ReLU"}
 NUMBERS = (int, float, np.floating, np.integer, np.bool_)
-NUMPY: dict[Any, Function] = {}  # arrays.py fills in: (ufunc, method) or function -> its meaning
-SPECIAL: dict[str, Function] = {}  # and: name of one of scipy.special's ufuncs -> its meaning
 _serials = itertools.count()
 
 
@@ -149,7 +144,9 @@ def elementwise(name: str, *operands: Operand) -> Any:
     if any(isinstance(value, np.ndarray) for value in values):
         values = list(map(_as_given, given, values))
     out = _compute(row.evaluate, name, operands, *values)
-    return out if row.boolean else record(out, LABELS.get(name, name), operands, name)
+    if row.boolean:  # NumPy's truths: ~ of a Python bool is an int
+        return out if isinstance(out, np.ndarray) else np.bool_(out)
+    return record(out, LABELS.get(name, name), operands, name)
 
 
 def structural(name: str, operands: Sequence[Operand], *parameters: Any) -> Any:
@@ -172,12 +169,13 @@ def assemble(parts: Sequence[tuple[Operand, tuple[Any, ...]]], shape: tuple[int,
     >>> assemble([(Value(1.0), (0,)), (2.0, (1,))], (2,))
     Value(data=[1. 2.], grad=0)
     """
+    given = [part for part, _ in parts]
     parts = [(_operand(part), index) for part, index in parts]
     tape = active.tape
     if tape is not None:
         return tape.assemble(parts, shape)
     operands, indices = zip(*parts, strict=True) if parts else ((), ())
-    arrays = tuple(map(number_of, operands))
+    arrays = tuple(map(_as_given, given, map(number_of, operands)))
     out = _compute(PRIMITIVES["assemble"].forward, "assemble", operands, arrays, indices, shape)
     return record(out, "assemble", operands, ("assemble", (indices, shape)))
 
@@ -274,7 +272,7 @@ def number_of(operand: Operand) -> Any:
 
 
 def _as_given(operand: Operand, number: Any) -> Any:
-    """Return a number as NumPy's, where it is one: beside an array its type counts."""
+    """Return a number as NumPy's, where it is one: in an array its type counts."""
     data = operand._data if isinstance(operand, Node) else operand
     return data if isinstance(data, np.generic) else number
 
@@ -322,36 +320,3 @@ def refuse(value: Node, what: str) -> None:
     """While a function is being traced, a bare number must not leave it."""
     if active.tape is not None:
         active.tape.refuse(value, what)
-
-
-# --- NumPy's protocols ---------------------------------------------------------------------------
-
-
-def apply_numpy(key: Any, name: str, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-    """Call what arrays.py says a NumPy function means; refuse what it does not say."""
-    given = {k: v for k, v in keywords.items() if k == "axis" or not _left_out(v)}
-    meaning = NUMPY.get(key) or SPECIAL.get(name)
-    if meaning is not None and _takes(meaning, inputs, given):
-        return meaning(*inputs, **given)
-    if "out" in given:
-        advice = "A plain array cannot hold Values: write x = x + v, not x += v or out=x."
-    elif meaning is not None:
-        advice = f"It takes Values, but not with these arguments: {', '.join(given) or 'see help'}."
-    else:
-        advice = "Write it with operators, indexing and the functions in jitgrad.arrays."
-    raise UnsupportedError(f"{user_location()}: np.{name} cannot be applied to a Value. {advice}")
-
-
-def _takes(meaning: Function, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
-    try:
-        _signature(meaning).bind(*inputs, **keywords)
-    except TypeError:
-        return False
-    return True
-
-
-def _left_out(value: Any) -> bool:
-    return value is None or value is np._NoValue
-
-
-_signature = functools.cache(inspect.signature)

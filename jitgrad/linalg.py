@@ -15,9 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jitgrad.arrays import as_value
 from jitgrad.errors import ShapeError, UnsupportedError, user_location
-from jitgrad.graph import NUMPY
 from jitgrad.matrix_rules import (
     eigh_parts,
     identity_like,
@@ -26,9 +24,9 @@ from jitgrad.matrix_rules import (
     svd_parts,
     transposed,
 )
+from jitgrad.protocols import implements
+from jitgrad.ufuncs import Array, as_value
 from jitgrad.value import Value
-
-Array = Any  # a Value, or an array of numbers
 
 
 class SlogdetResult(NamedTuple):
@@ -82,6 +80,7 @@ def _typed(result: Any, *operands: Array) -> Any:
 # --- systems and determinants --------------------------------------------------------------------
 
 
+@implements("linalg.solve")
 def solve(a: Array, b: Array) -> Any:
     """np.linalg.solve: a vector only where b has one dimension, as in NumPy 2."""
     a, b = _matrix("solve", a, square=True), as_value(b)
@@ -95,18 +94,21 @@ def solve(a: Array, b: Array) -> Any:
     return _typed(x[..., 0] if b.ndim == 1 else x, a, b)
 
 
+@implements("linalg.inv")
 def inv(a: Array) -> Any:
     """np.linalg.inv."""
     a = _matrix("inv", a, square=True)
     return _typed(routine("lu_solve", a, routine("lu", a), identity_like(a)), a)
 
 
+@implements("linalg.det")
 def det(a: Array) -> Any:
     """np.linalg.det; the derivative is that of the cofactors, for singular matrices too."""
     a = _matrix("det", a, square=True)
     return _typed(routine("lu_det", a, routine("lu", a))[..., 0], a)
 
 
+@implements("linalg.slogdet")
 def slogdet(a: Array) -> SlogdetResult:
     """np.linalg.slogdet."""
     a = _matrix("slogdet", a, square=True)
@@ -115,6 +117,7 @@ def slogdet(a: Array) -> SlogdetResult:
     return SlogdetResult(_typed(sign, a), _typed(size, a))
 
 
+@implements("linalg.matrix_power")
 def matrix_power(a: Array, n: int) -> Any:
     """np.linalg.matrix_power: by repeated squaring, of the inverse where n is negative."""
     a = _matrix("matrix_power", a, square=True)
@@ -134,6 +137,7 @@ def matrix_power(a: Array, n: int) -> Any:
 # --- factors -------------------------------------------------------------------------------------
 
 
+@implements("linalg.cholesky")
 def cholesky(a: Array, /, *, upper: bool = False) -> Any:
     """np.linalg.cholesky; the lower half is read, or the upper one."""
     a = _matrix("cholesky", a, square=True)
@@ -141,6 +145,7 @@ def cholesky(a: Array, /, *, upper: bool = False) -> Any:
     return transposed(factor) if upper else factor
 
 
+@implements("linalg.qr")
 def qr(a: Array, mode: str = "reduced") -> Any:
     """np.linalg.qr, reduced, or only R."""
     a = _matrix("qr", a)
@@ -159,6 +164,7 @@ def qr(a: Array, mode: str = "reduced") -> Any:
     return r if mode == "r" else QRResult(q, r)
 
 
+@implements("linalg.svd")
 def svd(
     a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
 ) -> Any:
@@ -175,11 +181,13 @@ def svd(
     return SVDResult(u, s, vt) if compute_uv else s
 
 
+@implements("linalg.svdvals")
 def svdvals(a: Array, /) -> Any:
     """np.linalg.svdvals."""
     return svd(a, compute_uv=False)
 
 
+@implements("linalg.eigh")
 def eigh(a: Array, UPLO: str = "L") -> EigResult:
     """np.linalg.eigh."""
     a = _matrix("eigh", a, square=True)
@@ -188,11 +196,13 @@ def eigh(a: Array, UPLO: str = "L") -> EigResult:
     return EigResult(_typed(values, a), _typed(vectors, a))
 
 
+@implements("linalg.eigvalsh")
 def eigvalsh(a: Array, UPLO: str = "L") -> Any:
     """np.linalg.eigvalsh."""
     return eigh(a, UPLO).eigenvalues
 
 
+@implements("linalg.eig")
 def eig(a: Array) -> EigResult:
     """np.linalg.eig of matrices whose eigenvalues are real: others raise LinAlgError."""
     a = _matrix("eig", a, square=True)
@@ -200,6 +210,7 @@ def eig(a: Array) -> EigResult:
     return EigResult(_typed(values, a), _typed(vectors, a))
 
 
+@implements("linalg.eigvals")
 def eigvals(a: Array) -> Any:
     """np.linalg.eigvals, where they are real."""
     return eig(a).eigenvalues
@@ -208,6 +219,7 @@ def eigvals(a: Array) -> Any:
 # --- least squares -------------------------------------------------------------------------------
 
 
+@implements("linalg.pinv")
 def pinv(a: Array, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
     """np.linalg.pinv: what is small beside the largest singular value counts as 0.
 
@@ -218,6 +230,7 @@ def pinv(a: Array, rcond: Any = None, hermitian: bool = False, *, rtol: Any = No
     return _typed(routine("pinv", a, np.array([float(share)])), a)
 
 
+@implements("linalg.lstsq")
 def lstsq(a: Array, b: Array, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
     """np.linalg.lstsq; the rank is counted as if it were full where it is not asked for."""
     a, b = _matrix("lstsq", a), as_value(b)
@@ -235,24 +248,3 @@ def lstsq(a: Array, b: Array, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
     residuals = (away * away).sum(0)
     whole = residuals.reshape(1) if b.ndim == 1 else residuals
     return x, whole if m > n else np.empty(0), rank, s
-
-
-NUMPY.update(
-    {
-        np.linalg.cholesky: cholesky,
-        np.linalg.det: det,
-        np.linalg.eig: eig,
-        np.linalg.eigh: eigh,
-        np.linalg.eigvals: eigvals,
-        np.linalg.eigvalsh: eigvalsh,
-        np.linalg.inv: inv,
-        np.linalg.lstsq: lstsq,
-        np.linalg.matrix_power: matrix_power,
-        np.linalg.pinv: pinv,
-        np.linalg.qr: qr,
-        np.linalg.slogdet: slogdet,
-        np.linalg.solve: solve,
-        np.linalg.svd: svd,
-        np.linalg.svdvals: svdvals,
-    }
-)

@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from jitgrad.arrays import as_value, swapaxes
+from jitgrad.arrays import swapaxes
 from jitgrad.graph import active, number_of, structural
 from jitgrad.routines import POSITIONS, PULLS, ROUTINES, called
+from jitgrad.ufuncs import Array, as_value
 from jitgrad.value import Value
-
-Array = Any  # of numbers, or a Value
 
 
 def routine(name: str, *operands: Array) -> Any:

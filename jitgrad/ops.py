@@ -14,18 +14,24 @@ from __future__ import annotations
 
 import ast
 import functools
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jitgrad import special, special_rows
+from jitgrad import special_rows
 from jitgrad.errors import UnsupportedError, user_location
-from jitgrad.native import is_native
+from jitgrad.ieee import (
+    Number,
+    array_library,
+    ieee,
+    quiet,
+    scalar_library,
+    scalar_pow,
+    scalar_where,
+)
 from jitgrad.special_rows import Refused
 
-Number = Any  # a Python number, a NumPy scalar or an array
 ARGUMENTS = ("x", "y", "z")
 LN2 = "0.6931471805599453"
 
@@ -78,13 +84,13 @@ class Op(NamedTuple):
     def evaluate(self, *operands: Number) -> Number:
         """Compute the op on numbers, or elementwise on arrays, with IEEE results at the edges."""
         if np.ndarray in map(type, operands):
-            return _quiet(_array_function(self.name), *operands)
+            return quiet(_array_function(self.name), *operands)
         return ieee(_scalar_function(self.name), *operands)
 
     def pull(self, argument: int, g: Number, out: Number, *operands: Number) -> Number:
         """Compute what ``argument`` receives when the result's cotangent is ``g``."""
         if np.ndarray in map(type, (g, out, *operands)):
-            return _quiet(_partial_function(self.name, argument, True), g, out, *operands)
+            return quiet(_partial_function(self.name, argument, True), g, out, *operands)
         return ieee(_partial_function(self.name, argument, False), g, out, *operands)
 
 
@@ -111,6 +117,14 @@ _ROWS = (
         ("g", "-g * floor(x / y)"),
         ((0.1, 0.9), (1.1, 1.9)),
         kink="the right derivative at multiples of y",
+    ),
+    Op("floor_divide", "x // y", (None, None), ((0.1, 0.9), (1.1, 1.9))),
+    Op(
+        "fmod",
+        "numpy.fmod(x, y)",
+        ("g", "-g * trunc(x / y)"),
+        ((0.1, 0.9), (1.1, 1.9)),
+        kink="that of a larger size at multiples of y",
     ),
     Op(
         "pow",
@@ -150,11 +164,54 @@ _ROWS = (
         kink="a tie gives each argument half",
     ),
     Op(
+        "fmax",
+        "where((x >= y) | (y != y), x, y)",
+        (
+            "where((x > y) | (y != y), g, where(x == y, 0.5 * g, 0.0))",
+            "where((y > x) | (x != x), g, where(x == y, 0.5 * g, 0.0))",
+        ),
+        (WIDE, WIDE),
+        kink="a tie gives each argument half",
+    ),
+    Op(
+        "fmin",
+        "where((x <= y) | (y != y), x, y)",
+        (
+            "where((x < y) | (y != y), g, where(x == y, 0.5 * g, 0.0))",
+            "where((y < x) | (x != x), g, where(x == y, 0.5 * g, 0.0))",
+        ),
+        (WIDE, WIDE),
+        kink="a tie gives each argument half",
+    ),
+    Op(
+        "copysign",
+        "numpy.copysign(x, y)",
+        ("g * (sign(x) * copysign(1.0, y))", None),
+        (POSITIVE, POSITIVE),
+        kink="0 where x is 0",
+    ),
+    Op(
+        "heaviside",
+        "where(x == 0.0, y, where(x < 0.0, 0.0, where(x > 0.0, 1.0, x)))",
+        (None, "where(x == 0.0, g, 0.0)"),
+        ((0.0, 0.0), WIDE),
+        kink="0 in x, at 0 too",
+    ),
+    Op(
         "logaddexp",
         f"where(x == y, x + {LN2}, maximum(x, y) + log1p(exp(-abs(x - y))))",
         (
             "where(x == y, 0.5 * g, g * sigmoid(x - y))",
             "where(x == y, 0.5 * g, g * sigmoid(y - x))",
+        ),
+        (WIDE, WIDE),
+    ),
+    Op(
+        "logaddexp2",
+        f"where(x == y, x + 1.0, maximum(x, y) + log1p(exp2(-abs(x - y))) / {LN2})",
+        (
+            f"where(x == y, 0.5 * g, g * sigmoid((x - y) * {LN2}))",
+            f"where(x == y, 0.5 * g, g * sigmoid((y - x) * {LN2}))",
         ),
         (WIDE, WIDE),
     ),
@@ -172,6 +229,7 @@ _ROWS = (
     _unary("log10", "g / (x * 2.302585092994046)", POSITIVE),
     _unary("log1p", "g / (1.0 + x)", POSITIVE),
     _unary("sqrt", "g / (2.0 * out)", POSITIVE, kink="infinite at 0"),
+    _unary("cbrt", "g / (3.0 * out * out)", POSITIVE, kink="infinite at 0"),
     _unary("sin", "g * cos(x)"),
     _unary("cos", "-g * sin(x)"),
     _unary("tan", "g * (1.0 + out * out)", (-1.2, 1.2)),
@@ -193,6 +251,7 @@ _ROWS = (
     _unary("floor", None, (0.1, 0.9)),
     _unary("ceil", None, (0.1, 0.9)),
     _unary("trunc", None, (0.1, 0.9)),
+    _unary("rint", None, (0.1, 0.4)),
     _unary(
         "relu",
         "where(out > 0.0, g, 0.0)",
@@ -218,6 +277,10 @@ _ROWS = (
     _compare("logical_or", "(x != 0.0) | (y != 0.0)"),
     _compare("logical_not", "x == 0.0", 1),
     *(Op(name, *row) for name, row in special_rows.ROWS.items()),
+    _compare("isnan", "x != x", 1),
+    _compare("isfinite", "x - x == 0.0", 1),
+    _compare("isinf", "(x == x) & (x - x != 0.0)", 1),
+    _compare("signbit", "copysign(1.0, x) < 0.0", 1),
 )
 
 OPS: dict[str, Op] = {row.name: row for row in _ROWS}
@@ -231,6 +294,7 @@ BINARY: dict[type[ast.AST], str] = {
     ast.Mult: "mul",
     ast.Div: "div",
     ast.Mod: "mod",
+    ast.FloorDiv: "floor_divide",
     ast.Pow: "pow",
     ast.BitAnd: "logical_and",
     ast.BitOr: "logical_or",
@@ -312,81 +376,13 @@ def rewrite(
 # --- the eager functions -------------------------------------------------------------------------
 
 
-def _quiet(function: Callable[..., Number], *operands: Number) -> Number:
-    """Call without NumPy's warnings: infinities and NaNs are results here, as in a kernel."""
-    with np.errstate(all="ignore"):
-        return function(*operands)
-
-
-def _quiet_float(function: Callable[..., Number], *operands: Number) -> float:
-    return float(_quiet(function, *operands))
-
-
-def ieee(function: Callable[..., Number], *operands: Number) -> Number:
-    """Call on Python numbers; where Python raises (x / 0.0) give what IEEE arithmetic gives."""
-    try:
-        return function(*operands)
-    except ArithmeticError:
-        return _quiet_float(function, *map(np.float64, operands))
-
-
-def _scalar_library(module: str, function: str) -> Callable[..., Number]:
-    """Python's own function where it has one, NumPy's for the edges on which Python raises."""
-    slow: Any = getattr(np, function, None)
-    fast = getattr(math, {"arctan2": "atan2"}.get(function, function.replace("arc", "a")), None)
-    if module in ("special", "math"):  # of math only erf and erfc, which never raise
-        fast = slow = getattr(special if module == "special" else math, function)
-    elif fast is None or function in ("floor", "ceil", "trunc"):
-        return functools.partial(_quiet_float, slow)
-
-    def call(*operands: float) -> Number:
-        try:
-            return fast(*operands)
-        except (ValueError, OverflowError, ZeroDivisionError):
-            return _quiet_float(slow, *map(np.float64, operands))
-
-    return call
-
-
-def _scalar_pow(x: Number, y: Number) -> Number:
-    """Python's ``**``, but real: a negative number to a fractional power is NaN."""
-    try:
-        power = x**y
-    except ArithmeticError:
-        return _quiet_float(np.power, float(x), float(y))
-    return math.nan if isinstance(power, complex) else power
-
-
-def _array_library(module: str, function: str) -> Callable[..., Number]:
-    if module == "numpy":
-        return getattr(np, function)  # type: ignore[no-any-return]
-    if module == "special" and is_native(native := getattr(special, function)):
-        return functools.partial(_in_double, native)
-    scalar = np.vectorize(_scalar_library(module, function), otypes=[float])
-
-    def apply(*operands: Number) -> Any:
-        return scalar(*operands).astype(np.result_type(*operands, np.float16), copy=False)
-
-    return apply
-
-
-def _in_double(function: Callable[..., Number], *operands: Number) -> Any:
-    """Call on arrays of float64; the result is of the type that NumPy gives to one of these."""
-    found = function(*(np.asarray(operand, float) for operand in operands))
-    return found.astype(np.result_type(*operands, np.float16), copy=False)
-
-
-def _scalar_where(condition: Any, chosen: Number, other: Number) -> Number:
-    return chosen if condition else other
-
-
 @functools.cache
 def _namespace(arrays: bool) -> dict[str, Any]:
     """Every op of the table as a function on Python numbers, or on arrays."""
-    library = _array_library if arrays else _scalar_library
+    library = array_library if arrays else scalar_library
     names: dict[str, Any] = {"abs": abs, "where": np.where}
     if not arrays:
-        names.update(where=_scalar_where, pow=_scalar_pow)
+        names.update(where=scalar_where, pow=scalar_pow)
     for row in OPS.values():
         call = library_call(row.name)
         if call is not None:

@@ -14,15 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from jitgrad.arrays import as_value, moveaxis, where
+from jitgrad.arrays import moveaxis
+from jitgrad.choosing import take_along_axis
 from jitgrad.errors import ShapeError, UnsupportedError, user_location
-from jitgrad.graph import NUMPY, elementwise
+from jitgrad.graph import elementwise
 from jitgrad.matrix_rules import routine
+from jitgrad.protocols import implements
 from jitgrad.structure import full_axes
+from jitgrad.ufuncs import Array, as_value, where
 
-Array = Any  # a Value, or an array of numbers
 
-
+@implements("argsort")
 def argsort(
     a: Array, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None
 ) -> Any:
@@ -33,6 +35,7 @@ def argsort(
     return np.moveaxis(routine("argsort", moveaxis(a, axis, -1)), -1, axis)
 
 
+@implements("sort")
 def sort(
     a: Array, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None
 ) -> Any:
@@ -43,6 +46,7 @@ def sort(
     return take_along_axis(a, argsort(a, axis), axis)
 
 
+@implements("partition")
 def partition(
     a: Array, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None
 ) -> Any:
@@ -50,30 +54,12 @@ def partition(
     return sort(a, axis)
 
 
+@implements("argpartition")
 def argpartition(
     a: Array, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None
 ) -> Any:
     """np.argpartition: all of it is in order, which is one of the orders that NumPy allows."""
     return argsort(a, axis)
-
-
-def take_along_axis(arr: Array, indices: Array, axis: Any = -1) -> Any:
-    """np.take_along_axis."""
-    a = as_value(arr)
-    if axis is None:
-        a, axis = a.ravel(), 0
-    (axis,) = full_axes(axis, a.ndim)
-    if np.ndim(indices) != a.ndim:
-        raise ShapeError(
-            f"{user_location()}: take_along_axis of arrays of {a.ndim} and {np.ndim(indices)} "
-            "dimensions; expected as many indices dimensions as the array has"
-        )
-    index: list[Any] = [
-        np.arange(extent).reshape([-1 if d == n else 1 for d in range(a.ndim)])
-        for n, extent in enumerate(a.shape)
-    ]
-    index[axis] = indices
-    return a[tuple(index)]
 
 
 def _best(name: str, a: Array, axis: Any, keepdims: bool) -> Any:
@@ -90,11 +76,13 @@ def _best(name: str, a: Array, axis: Any, keepdims: bool) -> Any:
     return found.reshape(shape) if keepdims else found
 
 
+@implements("argmax")
 def argmax(a: Array, axis: Any = None, *, keepdims: bool = False) -> Any:
     """np.argmax: the first of the largest elements."""
     return _best("argmax", a, axis, keepdims)
 
 
+@implements("argmin")
 def argmin(a: Array, axis: Any = None, *, keepdims: bool = False) -> Any:
     """np.argmin: the first of the smallest elements."""
     return _best("argmin", a, axis, keepdims)
@@ -103,6 +91,7 @@ def argmin(a: Array, axis: Any = None, *, keepdims: bool = False) -> Any:
 # --- searching -----------------------------------------------------------------------------------
 
 
+@implements("searchsorted")
 def searchsorted(a: Array, v: Array, side: str = "left", sorter: Any = None) -> Any:
     """np.searchsorted."""
     a, v = as_value(a), as_value(v)
@@ -115,6 +104,7 @@ def searchsorted(a: Array, v: Array, side: str = "left", sorter: Any = None) -> 
     return routine(f"search_{side}", ordered, v.reshape(-1)).reshape(v.shape)
 
 
+@implements("digitize")
 def digitize(x: Array, bins: Array, right: bool = False) -> Any:
     """np.digitize, into bins whose edges are plain numbers."""
     edges = np.asarray(bins)
@@ -123,6 +113,7 @@ def digitize(x: Array, bins: Array, right: bool = False) -> Any:
     return searchsorted(edges, x, "left" if right else "right")
 
 
+@implements("interp")
 def interp(
     x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None, period: Any = None
 ) -> Any:
@@ -151,6 +142,7 @@ def interp(
 _METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
+@implements("quantile")
 def quantile(
     a: Array,
     q: Any,
@@ -190,6 +182,7 @@ def _between(ordered: Any, place: float, method: str) -> Any:
     return start if low == high else start + (end - start) * part
 
 
+@implements("percentile")
 def percentile(
     a: Array,
     q: Any,
@@ -203,27 +196,9 @@ def percentile(
     return quantile(a, np.asarray(q, float) / 100.0, axis, method=method, keepdims=keepdims)
 
 
+@implements("median")
 def median(
     a: Array, axis: Any = None, *, overwrite_input: bool = False, keepdims: bool = False
 ) -> Any:
     """np.median."""
     return quantile(a, 0.5, axis, method="midpoint", keepdims=keepdims)
-
-
-NUMPY.update(
-    {
-        np.argmax: argmax,
-        np.argmin: argmin,
-        np.argpartition: argpartition,
-        np.argsort: argsort,
-        np.digitize: digitize,
-        np.interp: interp,
-        np.median: median,
-        np.partition: partition,
-        np.percentile: percentile,
-        np.quantile: quantile,
-        np.searchsorted: searchsorted,
-        np.sort: sort,
-        np.take_along_axis: take_along_axis,
-    }
-)

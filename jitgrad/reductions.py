@@ -1,61 +1,196 @@
-"""NumPy's sums, extremes and products over Values.
+"""NumPy's sums, means and extremes over Values.
 
-Like `arrays`, from the ops table and the array primitives of `structure`.
-
->>> from jitgrad import Value
 >>> v = Value([[1.0, 5.0, 3.0]])
->>> np.max(v, axis=1), np.vdot(v, v)
-(Value(data=[5.], grad=0), Value(data=35.0, grad=0))
+>>> np.max(v, axis=1), np.var(v)
+(Value(data=[5.], grad=0), Value(data=2.6666666666666665, grad=0))
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 import numpy as np
 
-from jitgrad.arrays import Array, as_value, diagonal, moveaxis, squeeze, stack, where
-from jitgrad.errors import ShapeError, UnsupportedError, user_location
-from jitgrad.graph import NUMPY, elementwise, structural
+from jitgrad.arrays import squeeze
+from jitgrad.errors import ArgumentError, ShapeError, user_location
+from jitgrad.graph import Function, elementwise, structural
+from jitgrad.protocols import implements
+from jitgrad.rearrange import typed
 from jitgrad.structure import full_axes
+from jitgrad.ufuncs import Array, as_value, truth
+from jitgrad.value import Value
+
+# --- sums and means -------------------------------------------------------------------------------
 
 
-def total(a: Array, axis: Any = None, *, keepdims: bool = False) -> Any:
+@implements("sum")
+def total(
+    a: Array,
+    axis: Any = None,
+    dtype: Any = None,
+    *,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Any:
     """np.sum."""
-    return as_value(a).sum(axis, keepdims)
+    a = _prepared(a, dtype, where, False)  # False is 0 in any type
+    axes = full_axes(axis, a.ndim)
+    if axes:
+        out = structural("sum", (a,), axes, bool(keepdims))
+    else:
+        out = a.astype(float) if a.element_type.kind == "b" else a
+    return out if initial is None else out + initial
 
 
-def reduce_add(a: Array, axis: Any = 0, *, keepdims: bool = False) -> Any:
-    """np.add.reduce."""
-    return as_value(a).sum(axis, keepdims)
+def along_first(function: Function) -> Function:
+    """Make a ufunc's ``reduce``, which goes along the first axis if none is named."""
+
+    @functools.wraps(function)
+    def reduce(array: Array, axis: Any = 0, **options: Any) -> Any:
+        return function(array, axis, **options)
+
+    return reduce
 
 
-def mean(a: Array, axis: Any = None, *, keepdims: bool = False) -> Any:
+implements("add.reduce")(along_first(total))
+
+
+def _prepared(a: Array, dtype: Any, where: Any, otherwise: Any) -> Value:
+    """Return an array in the type that is asked for, with a number in place of what is left out."""
+    a = as_value(a) if dtype is None else as_value(a).astype(dtype)
+    return a if where is None else as_value(elementwise("where", where, a, otherwise))
+
+
+def _count(a: Value, axis: Any, keepdims: bool, where: Any) -> Any:
+    """Return how many elements a mean is of, in the type of the mean."""
+    axes = full_axes(axis, a.ndim)
+    if where is None:
+        return float(math.prod(a.shape[i] for i in axes))
+    kind = a.element_type if a.element_type.kind == "f" else np.dtype(float)
+    if not isinstance(where, Value):
+        ones = np.broadcast_to(np.asarray(where, dtype=bool), a.shape)
+        return np.sum(ones, axis=axes, keepdims=keepdims, dtype=kind)
+    ones = elementwise("where", where, kind.type(1), kind.type(0))
+    return total(structural("broadcast_to", (ones,), a.shape), axes, keepdims=keepdims)
+
+
+@implements("mean")
+def mean(
+    a: Array, axis: Any = None, dtype: Any = None, *, keepdims: bool = False, where: Any = None
+) -> Any:
     """np.mean."""
-    return as_value(a).mean(axis, keepdims)
+    a = _prepared(a, dtype, None, None)
+    summed = total(a, axis, keepdims=keepdims, where=where)
+    return elementwise("div", summed, _count(a, axis, keepdims, where))
 
 
-def variance(a: Array, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
+@implements("var")
+def variance(
+    a: Array,
+    axis: Any = None,
+    dtype: Any = None,
+    ddof: float = 0,
+    *,
+    keepdims: bool = False,
+    where: Any = None,
+    mean: Any = None,
+    correction: float | None = None,
+) -> Any:
     """np.var: the mean squared distance from the mean."""
+    a = _prepared(a, dtype, None, None)
+    ddof = ddof if correction is None else correction
+    center = _center(a, axis, where) if mean is None else mean
+    away = a - center
+    squares = total(away * away, axis, keepdims=keepdims, where=where)
+    count = _count(a, axis, keepdims, where)
+    if isinstance(count, float):
+        return elementwise("div", squares, max(count - ddof, 0.0))
+    return elementwise("div", squares, elementwise("maximum", count - ddof, 0.0))
+
+
+def _center(a: Value, axis: Any, where: Any) -> Any:
+    return mean(a, axis, keepdims=True, where=where)
+
+
+@implements("std")
+@functools.wraps(variance)
+def deviation(*arguments: Any, **options: Any) -> Any:
+    """np.std; where all elements are equal the derivative is 0, as in PyTorch."""
+    return root(variance(*arguments, **options))
+
+
+def root(squared: Array) -> Any:
+    """Return the square root; at 0 its derivative is 0."""
+    zero = elementwise("eq", squared, 0.0)
+    return elementwise("where", zero, 0.0, elementwise("sqrt", squared))
+
+
+@implements("average")
+def average(
+    a: Array,
+    axis: Any = None,
+    weights: Any = None,
+    returned: bool = False,
+    *,
+    keepdims: bool = False,
+) -> Any:
+    """np.average: the mean, with weights."""
     a = as_value(a)
-    away = a - a.mean(axis, keepdims=True)
-    count = math.prod(a.shape[i] for i in full_axes(axis, a.ndim))
-    return (away * away).sum(axis, keepdims) / float(count - ddof)
+    axes = full_axes(axis, a.ndim)
+    if weights is None:
+        out, scale = mean(a, axes, keepdims=keepdims), _count(a, axes, keepdims, None)
+    else:
+        w = _weights(a, as_value(weights), axis)
+        scale = total(w, axes, keepdims=keepdims)
+        out = total(a * w, axes, keepdims=keepdims) / scale
+    if not returned:
+        return out
+    if weights is None:
+        return out, np.full(out.shape, scale, out.element_type)
+    return out, structural("broadcast_to", (scale,), out.shape)
 
 
-def deviation(a: Array, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
-    """np.std."""
-    return elementwise("sqrt", variance(a, axis, ddof=ddof, keepdims=keepdims))
+def _weights(a: Value, weights: Value, axis: Any) -> Value:
+    """Return weights in a shape that broadcasts with the array's."""
+    if weights.shape == a.shape:
+        return weights
+    axes = full_axes(axis, a.ndim)
+    if axis is None or weights.shape != tuple(a.shape[i] for i in axes):
+        raise ShapeError(
+            f"{user_location()}: np.average of an array of {a.shape} with weights of "
+            f"{weights.shape}; expected the same shape, or that of the axes given by axis=."
+        )
+    ordered = weights.transpose(*np.argsort(axes).tolist()) if len(axes) > 1 else weights
+    return ordered.reshape([n if i in axes else 1 for i, n in enumerate(a.shape)])
 
 
-def _extreme(name: str, a: Array, axis: Any, keepdims: bool) -> Any:
+# --- extremes -------------------------------------------------------------------------------------
+
+
+def _extreme(
+    name: str, a: Array, axis: Any, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Any:
     """The largest or smallest elements; the derivative is shared equally among those that tie.
 
     The value is the extreme itself, the derivative that of the mean of the elements equal to it.
     """
-    a = as_value(a)
+    if where is not None and initial is None:
+        raise ArgumentError(f"{user_location()}: np.{name} with where= needs initial=, too.")
+    a = _prepared(a, None, where, initial)
     axes = full_axes(axis, a.ndim)
+    if initial is None:
+        return _tied(name, a, axes, keepdims)
+    larger = "maximum" if name == "amax" else "minimum"
+    if a.size:
+        return elementwise(larger, _tied(name, a, axes, keepdims), initial)
+    shape = [1 if i in axes else n for i, n in enumerate(a.shape) if keepdims or i not in axes]
+    return structural("broadcast_to", (typed(initial, a),), tuple(shape))
+
+
+def _tied(name: str, a: Value, axes: tuple[int, ...], keepdims: bool) -> Any:
     if any(a.shape[i] == 0 for i in axes):
         raise ShapeError(f"{user_location()}: np.{name} over no elements: shape {a.shape}.")
     if not axes:
@@ -63,110 +198,98 @@ def _extreme(name: str, a: Array, axis: Any, keepdims: bool) -> Any:
     top = structural("extreme", (a,), name, axes)
     ties = elementwise("eq", a, top)
     ones = ties.astype(np.result_type(a.element_type, np.float32))
-    tied, count = (total(x, axes, keepdims=True) for x in (where(ties, a, 0.0), ones))
-    found = elementwise("attach", top, tied / count)
+    tied = total(elementwise("where", ties, a, 0.0), axes, keepdims=True)
+    found = elementwise("attach", top, tied / total(ones, axes, keepdims=True))
     return found if keepdims else squeeze(found, axes)
 
 
-def amax(a: Array, axis: Any = None, *, keepdims: bool = False) -> Any:
+@implements("max", "amax")
+def amax(
+    a: Array, axis: Any = None, *, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Any:
     """np.max."""
-    return _extreme("amax", a, axis, keepdims)
+    return _extreme("amax", a, axis, keepdims, initial, where)
 
 
-def amin(a: Array, axis: Any = None, *, keepdims: bool = False) -> Any:
+@implements("min", "amin")
+def amin(
+    a: Array, axis: Any = None, *, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Any:
     """np.min."""
-    return _extreme("amin", a, axis, keepdims)
+    return _extreme("amin", a, axis, keepdims, initial, where)
 
 
-def reduce_maximum(a: Array, axis: Any = 0, *, keepdims: bool = False) -> Any:
-    """np.maximum.reduce."""
-    return _extreme("amax", a, axis, keepdims)
+implements("maximum.reduce")(along_first(amax))
+implements("minimum.reduce")(along_first(amin))
 
 
-def reduce_minimum(a: Array, axis: Any = 0, *, keepdims: bool = False) -> Any:
-    """np.minimum.reduce."""
-    return _extreme("amin", a, axis, keepdims)
-
-
+@implements("ptp")
 def ptp(a: Array, axis: Any = None, *, keepdims: bool = False) -> Any:
     """np.ptp: the largest minus the smallest."""
     return _extreme("amax", a, axis, keepdims) - _extreme("amin", a, axis, keepdims)
 
 
-def norm(x: Array, ord: Any = None, axis: Any = None, *, keepdims: bool = False) -> Any:
-    """np.linalg.norm: the root of the sum of squares; at the origin the derivative is 0."""
-    x = as_value(x)
-    if ord not in (None, 2) or (ord == 2 and axis is None and x.ndim != 1):
-        raise UnsupportedError(f"{user_location()}: np.linalg.norm of a Value with ord={ord!r}.")
-    squared = (x * x).sum(axis, keepdims)
-    return where(elementwise("eq", squared, 0.0), 0.0, elementwise("sqrt", squared))
+@implements("logaddexp.reduce")
+def log_sum_exp(array: Array, axis: Any = 0, *, keepdims: bool = False) -> Any:
+    """np.logaddexp.reduce: the logarithm of the sum of exponentials."""
+    a = as_value(array)
+    axes = full_axes(axis, a.ndim)
+    top = elementwise("detach", _extreme("amax", a, axes, True))
+    top = elementwise("where", elementwise("isfinite", top), top, 0.0)
+    summed = total(elementwise("exp", a - top), axes, keepdims=True)
+    out = top + elementwise("log", summed)
+    return out if keepdims else squeeze(out, axes)
 
 
-def dot(a: Array, b: Array) -> Any:
-    """np.dot: for scalars the product, up to two dimensions the matrix product."""
-    a, b = as_value(a), as_value(b)
-    if not a.ndim or not b.ndim:
-        return a * b
-    if b.ndim > 2:
-        raise UnsupportedError(
-            f"{user_location()}: np.dot with an array of shape {b.shape}. Write a @ b or np.sum."
-        )
-    return a @ b
+# --- truths ---------------------------------------------------------------------------------------
 
 
-def inner(a: Array, b: Array) -> Any:
-    """np.inner: products summed over the last axes; with a scalar the product."""
-    a, b = as_value(a), as_value(b)
-    return dot(a, b.T if a.ndim and b.ndim == 2 else b)
+@implements("any")
+def any_of(a: Array, axis: Any = None, *, keepdims: bool = False, where: Any = None) -> Any:
+    """np.any."""
+    found = truth(a)
+    if where is not None:
+        found = elementwise("logical_and", found, where)
+    if not isinstance(found, Value):
+        return np.any(found, axis=axis, keepdims=keepdims)
+    return elementwise("gt", total(found, axis, keepdims=keepdims), 0.0)
 
 
-def outer(a: Array, b: Array) -> Any:
-    """np.outer."""
-    return as_value(a).reshape(-1, 1) * as_value(b).reshape(1, -1)
+@implements("all")
+def all_of(a: Array, axis: Any = None, *, keepdims: bool = False, where: Any = None) -> Any:
+    """np.all."""
+    false = elementwise("logical_not", truth(a))
+    return elementwise("logical_not", any_of(false, axis, keepdims=keepdims, where=where))
 
 
-def vdot(a: Array, b: Array) -> Any:
-    """np.vdot."""
-    return as_value(a).ravel() @ as_value(b).ravel()
+implements("logical_or.reduce")(along_first(any_of))
+implements("logical_and.reduce")(along_first(all_of))
 
 
-def cross(a: Array, b: Array, axis: int = -1) -> Any:
-    """np.cross of vectors with three components."""
-    a, b = (moveaxis(as_value(v), axis, -1) for v in (a, b))
-    if a.shape[-1] != 3 or b.shape[-1] != 3:
-        raise ShapeError(
-            f"{user_location()}: np.cross of arrays of shapes {a.shape} and {b.shape}; expected "
-            "three components along the axis."
-        )
-    (a0, a1, a2), (b0, b1, b2) = ([v[..., i] for i in range(3)] for v in (a, b))
-    return stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axis)
+@implements("count_nonzero")
+def count_nonzero(a: Array, axis: Any = None, *, keepdims: bool = False) -> Any:
+    """np.count_nonzero."""
+    found = truth(a)
+    if not isinstance(found, Value):
+        return np.count_nonzero(found, axis=axis, keepdims=keepdims)
+    return total(found, axis, keepdims=keepdims)
 
 
-def trace(a: Array, offset: int = 0) -> Any:
-    """np.trace of a matrix."""
-    return diagonal(a, offset).sum()
+@implements("allclose")
+def allclose(
+    a: Array, b: Array, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False
+) -> bool:
+    """np.allclose, of eager Values: a trace has no number to ask."""
+    return bool(all_of(np.isclose(a, b, rtol, atol, equal_nan)))
 
 
-NUMPY[np.add, "reduce"] = reduce_add
-NUMPY[np.maximum, "reduce"] = reduce_maximum
-NUMPY[np.minimum, "reduce"] = reduce_minimum
-NUMPY.update(
-    {
-        np.amax: amax,
-        np.amin: amin,
-        np.cross: cross,
-        np.dot: dot,
-        np.inner: inner,
-        np.linalg.norm: norm,
-        np.max: amax,
-        np.mean: mean,
-        np.min: amin,
-        np.outer: outer,
-        np.ptp: ptp,
-        np.std: deviation,
-        np.sum: total,
-        np.trace: trace,
-        np.var: variance,
-        np.vdot: vdot,
-    }
-)
+@implements("array_equal", "array_equiv")
+def array_equal(a1: Array, a2: Array, equal_nan: bool = False) -> bool:
+    """np.array_equal, of eager Values: a trace has no number to ask."""
+    a, b = as_value(a1), as_value(a2)
+    if a.shape != b.shape:
+        return False
+    same = elementwise("eq", a, b)
+    if equal_nan:
+        same = same | (elementwise("isnan", a) & elementwise("isnan", b))
+    return bool(all_of(same))

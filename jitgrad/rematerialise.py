@@ -22,6 +22,7 @@ from jitgrad.program import Assign, Block, Buffer, Loop, Node, Operand, Program,
 CHEAP = frozenset(
     {"add", "sub", "mul", "neg", "copy", "abs", "relu", "where", "maximum", "minimum"}
     | {"lt", "le", "gt", "ge", "eq", "ne", "logical_and", "logical_or", "logical_not"}
+    | {"fmax", "fmin", "heaviside", "isnan", "isfinite", "isinf"}
 )
 LONGEST = 100  # ops that one value may take
 

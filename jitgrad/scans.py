@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from jitgrad.arrays import as_value
 from jitgrad.errors import ShapeError, user_location
-from jitgrad.graph import NUMPY, elementwise, structural
+from jitgrad.graph import elementwise, structural
+from jitgrad.protocols import implements
 from jitgrad.structure import full_axes
+from jitgrad.ufuncs import Array, as_value
 from jitgrad.value import Value
-
-Array = Any  # a Value, or an array of numbers
 
 
 def scan(name: str, a: Array, axis: Any) -> Any:
@@ -51,16 +50,19 @@ def folded(name: str, a: Array, axis: Any, keepdims: bool, start: float | None) 
     return found.reshape(shape) if keepdims else found
 
 
+@implements("cumsum")
 def cumsum(a: Array, axis: Any = None, dtype: Any = None) -> Any:
     """np.cumsum."""
     return _as_type(scan("add", a, axis), dtype)
 
 
+@implements("cumprod")
 def cumprod(a: Array, axis: Any = None, dtype: Any = None) -> Any:
     """np.cumprod."""
     return _as_type(scan("mul", a, axis), dtype)
 
 
+@implements("cumulative_sum")
 def cumulative_sum(
     x: Array, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False
 ) -> Any:
@@ -68,6 +70,7 @@ def cumulative_sum(
     return _cumulative(cumsum(x, axis, dtype), 0.0, axis, include_initial)
 
 
+@implements("cumulative_prod")
 def cumulative_prod(
     x: Array, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False
 ) -> Any:
@@ -87,16 +90,7 @@ def _as_type(result: Any, dtype: Any) -> Any:
     return result if dtype is None else result.astype(dtype)
 
 
-def _without_nan(function: Callable[..., Any], instead: float) -> Callable[..., Any]:
-    def apply(a: Array, axis: Any = None, dtype: Any = None, **more: Any) -> Any:
-        a = as_value(a)
-        return function(
-            elementwise("where", elementwise("ne", a, a), instead, a), axis, dtype, **more
-        )
-
-    return apply
-
-
+@implements("prod")
 def prod(
     a: Array,
     axis: Any = None,
@@ -114,6 +108,29 @@ def prod(
     return product if isinstance(initial, float | int) and initial == 1 else product * initial
 
 
+@implements("nancumsum")
+def nancumsum(a: Array, axis: Any = None, dtype: Any = None) -> Any:
+    """np.nancumsum."""
+    return cumsum(_without_nan(a, 0.0), axis, dtype)
+
+
+@implements("nancumprod")
+def nancumprod(a: Array, axis: Any = None, dtype: Any = None) -> Any:
+    """np.nancumprod."""
+    return cumprod(_without_nan(a, 1.0), axis, dtype)
+
+
+@implements("nanprod")
+def nanprod(a: Array, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
+    """np.nanprod."""
+    return prod(_without_nan(a, 1.0), axis, dtype, keepdims=keepdims)
+
+
+def _without_nan(a: Array, instead: float) -> Any:
+    a = as_value(a)
+    return elementwise("where", elementwise("ne", a, a), instead, a)
+
+
 def _accumulate(name: str) -> Callable[..., Any]:
     def accumulate(array: Array, axis: int = 0, dtype: Any = None) -> Any:
         return _as_type(scan(name, array, axis), dtype)
@@ -129,26 +146,14 @@ def _reduce(name: str, start: float | None) -> Callable[..., Any]:
 
 
 ACCUMULATED = {
-    np.add: "add",
-    np.logaddexp: "logaddexp",
-    np.maximum: "maximum",
-    np.minimum: "minimum",
-    np.multiply: "mul",
+    "add": "add",
+    "logaddexp": "logaddexp",
+    "maximum": "maximum",
+    "minimum": "minimum",
+    "multiply": "mul",
 }
 """The ufuncs with a method `accumulate`, and their ops."""
 
-NUMPY.update({(ufunc, "accumulate"): _accumulate(name) for ufunc, name in ACCUMULATED.items()})
-NUMPY.update(
-    {
-        (np.logaddexp, "reduce"): _reduce("logaddexp", -np.inf),
-        (np.multiply, "reduce"): _reduce("mul", 1.0),
-        np.cumprod: cumprod,
-        np.cumsum: cumsum,
-        np.cumulative_prod: cumulative_prod,
-        np.cumulative_sum: cumulative_sum,
-        np.nancumprod: _without_nan(cumprod, 1.0),
-        np.nancumsum: _without_nan(cumsum, 0.0),
-        np.nanprod: _without_nan(prod, 1.0),
-        np.prod: prod,
-    }
-)
+for _ufunc, _name in ACCUMULATED.items():
+    implements(f"{_ufunc}.accumulate")(_accumulate(_name))
+implements("multiply.reduce")(_reduce("mul", 1.0))

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from jitgrad.arrays import Array, as_value, through_row
 from jitgrad.errors import UnsupportedError, user_location
-from jitgrad.graph import SPECIAL, Function, Operand, elementwise
+from jitgrad.graph import Function, Operand, elementwise
+from jitgrad.protocols import SPECIAL
 from jitgrad.special_rows import UFUNCS
+from jitgrad.ufuncs import Array, as_value, through_row
 from jitgrad.value import Value
 
 OF_THE_TABLE = ("erf", "erfc", "exp2", "expm1", "gammaln", "log1p")

@@ -37,7 +37,7 @@ WIDTH = 64  # rows of a strip: what 20 such arrays take stays in the first cache
 SLOW = frozenset((*vector_math.NAMES, "pow", "logaddexp", "softplus"))  # worth SIMD
 FEWEST = 16  # rows that strips are made of
 MOST = 16  # arrays from one loop of a strip to another: LLVM has to check that they are apart
-_PLAIN = ("sqrt", "floor", "ceil")  # library functions that are instructions
+_PLAIN = ("sqrt", "floor", "ceil", "trunc", "rint")  # library functions that are instructions
 HEAVY = frozenset(("div", "sqrt", "reciprocal"))
 
 

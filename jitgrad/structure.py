@@ -178,10 +178,21 @@ PRIMITIVES: dict[str, Primitive] = {
 
 
 def full_axes(axis: Any, ndim: int) -> Shape:
-    """Turn NumPy's ``axis`` (None, an int or several) into a tuple of non-negative ints."""
+    """Turn NumPy's ``axis`` (None, an int or several) into a tuple of non-negative ints.
+
+    Raises
+    ------
+    ShapeError
+        Where there is no such axis, or one is named twice.
+    """
     if axis is None:
         return tuple(range(ndim))
-    return np.lib.array_utils.normalize_axis_tuple(axis, ndim)
+    try:
+        return np.lib.array_utils.normalize_axis_tuple(axis, ndim)
+    except ValueError:
+        raise ShapeError(
+            f"{user_location()}: axis {axis} of an array of {ndim} dimensions"
+        ) from None
 
 
 def full_shape(shape: Any, size: int) -> Shape:

@@ -160,17 +160,6 @@ class Traced(Value):
             self.tape.refuse(self, f"formatting with {specification!r}")
         return repr(self)
 
-    def __round__(self, digits: Any = None) -> Any:
-        return self.tape.refuse(self, "round()")
-
-    def __floordiv__(self, other: Any) -> NoReturn:
-        raise UnsupportedError(f"{user_location()}: x // y of Values; write np.floor(x / y)")
-
-    __rfloordiv__ = __divmod__ = __rdivmod__ = __floordiv__
-
-    def __trunc__(self) -> Any:
-        return self.tape.refuse(self, "math.trunc()")
-
 
 def make(tape: Any, code: int, dims: Shape = (), strides: Shape = (), kind: str = "f8") -> Traced:
     """Make a view of a tape entry or an input."""
@@ -261,6 +250,8 @@ OF_TRUTHS = {
     "maximum": "logical_or",
     "mul": "logical_and",
     "minimum": "logical_and",
+    "fmax": "logical_or",
+    "fmin": "logical_and",
     "sub": "",
     "neg": "",
 }
@@ -381,8 +372,10 @@ _OPERATORS = {
     "truediv": "div",
     "pow": "pow",
     "mod": "mod",
+    "floordiv": "floor_divide",
 }
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**", "mod": "%"}
+_SIGNS["floordiv"] = "//"
 for _dunder, _name in _OPERATORS.items():
     setattr(Traced, f"__{_dunder}__", _binary(_name, reflected=False))
     setattr(Traced, f"__r{_dunder}__", _binary(_name, reflected=True))
@@ -393,5 +386,5 @@ setattr(Traced, "__hash__", object.__hash__)  # noqa: B010 - __eq__ was set, not
 for _row in OPS.values():
     if _row.arity == 1 and _row.name not in ("neg", "abs", "copy", "detach", "logical_not"):
         setattr(Traced, _row.name, _unary(_row.name))
-for _dunder in ("neg", "abs"):
+for _dunder in ("neg", "abs", "floor", "ceil", "trunc"):
     setattr(Traced, f"__{_dunder}__", _unary(_dunder))

@@ -28,13 +28,11 @@ import numpy as np
 from jitgrad.backward import latest_first, masked, push, seed
 from jitgrad.errors import ArgumentError, NoGradientError, UnsupportedError, user_location
 from jitgrad.graph import (
-    NUMPY,
     Function,
     Node,
     Operand,
     accept,
     active,
-    apply_numpy,
     constant,
     elementwise,
     known,
@@ -47,6 +45,7 @@ from jitgrad.graph import (
     structural,
 )
 from jitgrad.ops import OPS
+from jitgrad.protocols import apply_function, apply_ufunc
 from jitgrad.structure import full_axes, full_index, full_shape, plain
 
 STORES = {dis.opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in dis.opmap}
@@ -240,6 +239,14 @@ class Value(Node):
     __rpow__ = operator_method("pow", reflected=True)
     __mod__ = operator_method("mod")
     __rmod__ = operator_method("mod", reflected=True)
+    __floordiv__ = operator_method("floor_divide")
+    __rfloordiv__ = operator_method("floor_divide", reflected=True)
+
+    def __divmod__(self, other: Operand) -> Any:
+        return (self // other, self % other) if known(other) else NotImplemented
+
+    def __rdivmod__(self, other: Operand) -> Any:
+        return (other // self, other % self) if known(other) else NotImplemented
 
     def __matmul__(self, other: Operand) -> Any:
         return structural("matmul", (self, other)) if known(other) else NotImplemented
@@ -252,6 +259,10 @@ class Value(Node):
 
     def __abs__(self) -> Value:
         return elementwise("abs", self)  # type: ignore[no-any-return]
+
+    def __round__(self, digits: int | None = None) -> Any:
+        """Return the nearest number of so many digits, a Value."""
+        return np.round(self, digits or 0)
 
     if TYPE_CHECKING:  # exp, log, tanh, ...: one method for each row of the table, made below
 
@@ -278,8 +289,13 @@ class Value(Node):
     def __invert__(self) -> Any:
         return elementwise("logical_not", self) if _is_truth(self) else NotImplemented
 
+    def __xor__(self, other: Operand) -> Any:
+        truths = _is_truth(self) and known(other)
+        return elementwise("ne", self, other) if truths else NotImplemented
+
     __rand__ = __and__
     __ror__ = __or__
+    __rxor__ = __xor__
 
     # --- arrays ---
 
@@ -288,59 +304,40 @@ class Value(Node):
         """The array with its axes reversed."""
         return self.transpose()
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Value:
-        """Add up the elements, over all axes or over some."""
-        axes = full_axes(axis, self.ndim)
-        if not axes:
-            return self.astype(float) if _is_truth(self) else self
-        return structural("sum", (self,), axes, bool(keepdims))  # type: ignore[no-any-return]
+    def reshape(self, *shape: Any, order: str = "C") -> Value:
+        """Arrange the elements in another shape; one extent may be -1.
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Value:
-        """Average the elements, over all axes or over some."""
-        count = math.prod(self.shape[axis] for axis in full_axes(axis, self.ndim))
-        out: Value = elementwise("div", self.sum(axis, keepdims), float(count))
-        return out
-
-    def reshape(self, *shape: Any) -> Value:
-        """Arrange the elements in another shape; one extent may be -1."""
+        With the order "F" the first index changes fastest.
+        """
         full = full_shape(shape[0] if len(shape) == 1 else shape, self.size)
+        if order == "F":
+            return self.T.reshape(full[::-1]).T
         return self if full == self.shape else structural("reshape", (self,), full)
 
-    def ravel(self) -> Value:
+    def ravel(self, order: str = "C") -> Value:
         """Return the elements in one axis."""
-        return self.reshape(-1)
+        return self.reshape(-1, order=order)
 
     flatten = ravel
 
     def transpose(self, *axes: Any) -> Value:
         """Permute the axes; reverse them if none are given."""
-        given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int | np.integer) else axes
         order = full_axes(given or range(self.ndim)[::-1], self.ndim)
         return self if self.ndim < 2 else structural("transpose", (self,), order)
 
-    def dot(self, other: Operand) -> Value:
-        """Return NumPy's ``np.dot(self, other)``."""
-        return NUMPY[np.dot](self, other)  # type: ignore[no-any-return]
-
     def astype(self, dtype: Any) -> Any:
         """Return it as floats, a truth value as 0.0 or 1.0; or as integers, without a gradient."""
-        wanted = np.dtype(dtype)
-        if wanted.kind in "iu":
-            tape = active.tape
-            return (
-                np.asarray(self._data).astype(wanted) if tape is None else tape.astype(self, wanted)
-            )
-        if wanted.kind != "f":
+        wanted, tape = np.dtype(dtype), active.tape
+        if wanted.kind not in "fiu":
             raise UnsupportedError(
                 f"{user_location()}: astype({wanted}) of a Value; expected floats or integers. "
                 "For truth values write x != 0"
             )
+        if wanted.kind != "f":
+            return np.asarray(self._data, wanted) if tape is None else tape.astype(self, wanted)
         out: Value = elementwise("where", self, 1.0, 0.0) if _is_truth(self) else self
         return structural("astype", (out,), wanted)
-
-    def conjugate(self) -> Value:
-        """Return itself: Values are real. NumPy's variance of an object array asks for it."""
-        return self
 
     def __getitem__(self, index: Any) -> Value:
         if active.tape is not None:
@@ -361,6 +358,9 @@ class Value(Node):
 
     def __iter__(self) -> Iterator[Value]:
         return map(self.__getitem__, range(len(self)))
+
+    def __contains__(self, item: Operand) -> bool:
+        return bool(np.any(self == item))
 
     # --- plain numbers ---
 
@@ -412,13 +412,10 @@ class Value(Node):
         return _restore, (self._data, self._grad, self.requires_grad)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
-        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-        return apply_numpy((ufunc, method), name, inputs, keywords)
+        return apply_ufunc(ufunc, method, inputs, keywords)
 
     def __array_function__(self, function: Any, _types: Any, inputs: Any, keywords: Any) -> Any:
-        module = function.__module__.removeprefix("numpy").removeprefix(".")
-        name = f"{module}.{function.__name__}" if module else function.__name__
-        return apply_numpy(function, name, inputs, keywords)
+        return apply_function(function, inputs, keywords)
 
 
 def _is_truth(value: Value) -> bool:

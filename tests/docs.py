@@ -1,7 +1,8 @@
 """The documents as programs: run their code, compare what they show, write it down again.
 
 `python -m tests.docs` says what differs; `python -m tests.docs --write` puts the real outputs into
-README.md and docs/*.md, and the modules' first lines into the README's table.
+README.md and docs/*.md, the modules' first lines into the README's table, and the table of NumPy's
+functions into docs/numpy.md.
 
 A block that begins with ```python is run; all blocks of a document share one namespace. A name
 after `python` is the file that tracebacks and generated comments name. A block whose second word is
@@ -21,8 +22,11 @@ import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
-from jitgrad import arrays, special_functions  # noqa: F401 - fill NUMPY and SPECIAL
-from jitgrad.graph import NUMPY, SPECIAL
+import numpy as np
+
+from jitgrad.instead import IN_PLACE, INSTEAD
+from jitgrad.protocols import SPECIAL
+from tests.support import ELSEWHERE, FAMILIES
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "jitgrad"
@@ -36,7 +40,9 @@ TOLERANCE = 1e-9  # relative: the last bits depend on the processor's fused mult
 SECTION = r"(?<=<!-- {0} -->\n).*?(?=<!-- end of {0} -->)"  # of the README, made here
 # The story; a module that is not named here stands before the first one that imports it.
 STORY = (
-    *("errors", "ops", "structure", "graph", "value", "arrays", "tape", "roll", "program"),
+    *("errors", "ops", "structure", "graph", "value", "ufuncs", "arrays", "joining"),
+    *("rearrange", "choosing", "reductions", "statistics", "contractions", "einsum", "norms"),
+    *("differences", "creation", "methods", "tape", "roll", "program"),
     *("lower", "signature", "trace", "adjoint", "simplify", "invariant", "unroll", "fuse"),
     *("rematerialise", "contract", "sums", "hoist", "pipeline", "emit", "cache", "cpu"),
     *("compiled", "nn", "optim"),
@@ -160,7 +166,7 @@ def reading_order(trees):
 
 
 def section(name):
-    """Return the pattern of a section of the README that is made from the package."""
+    """Return the pattern of a section of a document that is made from the package."""
     return re.compile(SECTION.format(name), re.DOTALL)
 
 
@@ -174,14 +180,14 @@ def module_table():
     return "\n".join(rows) + "\n"
 
 
-def numpy_lists():
-    """Return the NumPy functions that work on Values, elementwise ones first."""
-    ufuncs = {key[0].__name__ for key in NUMPY if isinstance(key, tuple)}
-    functions = [key for key in NUMPY if not isinstance(key, tuple)]
-    others = {f"{f.__module__}.{f.__name__}".removeprefix("numpy.") for f in functions}
-    lists = {"Elementwise": ufuncs, "On arrays": others}
-    lines = [f"{kind}: {', '.join(sorted(names))}." for kind, names in lists.items()]
-    return "\n\n".join(textwrap.fill(line, 100, break_on_hyphens=False) for line in lines) + "\n"
+def support_tables():
+    """Return the tables of NumPy's functions, a family each."""
+    parts = []
+    for family, rows in FAMILIES.items():
+        lines = [f"## {family}", "", "| function | tier | |", "| --- | --: | --- |"]
+        lines += [f"| {in_code(row.name)} | {row.tier or ''} | {remark(row)} |" for row in rows]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
 
 
 def scipy_list():
@@ -190,7 +196,35 @@ def scipy_list():
     return textwrap.fill(f"{', '.join(names)}.", 100) + "\n"
 
 
-MADE = {"modules": module_table, "numpy": numpy_lists, "scipy": scipy_list}
+def remark(row):
+    """What is supported of a row, or what to write instead."""
+    return ". ".join(filter(None, ["not yet" if row.pending else "", row.note]))
+
+
+def in_code(name):
+    """A row's name with its functions as code; a bar would end the cell."""
+    names = re.sub(r"(?<!`)((?:np|scipy|ufunc|ndarray)?\.\w[\w.]*)", r"`\1`", name)
+    return names.replace("|", "\\|")
+
+
+def instead_table():
+    """Return the table of what is refused, with what to write."""
+    refused = {
+        f"`{'ufunc' if hasattr(np.add, name) else 'np'}.{name}`": advice
+        for name, advice in INSTEAD.items()
+    }
+    refused |= {f"`.{name}()`": advice for name, advice in IN_PLACE.items()}
+    rows = [f"| {name} | {advice} |" for name, advice in {**ELSEWHERE, **refused}.items()]
+    return "\n".join(["| instead of | |", "| --- | --- |", *rows]) + "\n"
+
+
+NUMPY_PAGE = ROOT / "docs" / "numpy.md"
+MADE = {
+    "modules": (README, module_table),
+    "support": (NUMPY_PAGE, support_tables),
+    "instead": (NUMPY_PAGE, instead_table),
+    "scipy": (README, scipy_list),
+}
 
 # --- links ---------------------------------------------------------------------------------------
 
@@ -221,7 +255,7 @@ def main(write):
     for document in DOCUMENTS:
         old = document.read_text()
         new = rewritten(old)
-        for name, make in MADE.items():
+        for name, (_, make) in MADE.items():
             new = section(name).sub(lambda _, make=make: make(), new)
         if new != old:
             differ = True

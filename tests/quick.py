@@ -113,7 +113,9 @@ def called(node, buffers):
     """A routine, on copies of its arrays as NumPy's."""
     routine, extents = ROUTINES[node.routine], dict(node.loops)
     parts = []
-    for ref, rank in zip((node.target, *node.operands), (routine.rank, *routine.ranks), strict=True):
+    for ref, rank in zip(
+        (node.target, *node.operands), (routine.rank, *routine.ranks), strict=True
+    ):
         own = ref.index[len(ref.index) - rank :]
         shape = tuple(extents[next(iter(index.indices()))] for index in own)
         zero = ref.substitute({name: Affine() for name in extents})

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jitgrad.graph import NUMPY
+from jitgrad.protocols import NUMPY
 from tests.random_functions import Drawing
 
 PREAMBLE = """\

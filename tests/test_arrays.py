@@ -1,7 +1,6 @@
 """NumPy over Values: values as NumPy's own, gradients as HIPS autograd's."""
 
 import re
-from pathlib import Path
 
 import autograd
 import autograd.numpy as anp
@@ -9,10 +8,10 @@ import numpy as np
 import pytest
 import scipy.special
 
-import jitgrad.arrays
+import jitgrad
 import jitgrad.errors
 from jitgrad import Value, errors
-from jitgrad.graph import NUMPY, elementwise
+from jitgrad.graph import elementwise
 from jitgrad.ops import OPS
 
 RNG = np.random.default_rng(0)
@@ -107,8 +106,7 @@ def test_function(name):
 UNARY = [
     name
     for name, row in OPS.items()
-    if row.arity == 1 and any(row.partials) and isinstance(getattr(np, name, None), np.ufunc)
-    if name != "cbrt"  # which autograd lacks: see test_special.py
+    if row.arity == 1 and any(row.partials) and hasattr(anp, name) and name not in ("cbrt", "copy")
 ]
 
 
@@ -135,15 +133,6 @@ def test_functions_that_autograd_lacks():
     expected[1] += A[0]
     np.testing.assert_allclose(x.grad, expected)
     assert np.take(x, [1, 1], axis=0).shape == (2, 4)
-
-
-def test_every_registered_function_is_named_here():
-    written = Path(__file__).read_text()
-    for key in NUMPY:
-        function = key[0] if isinstance(key, tuple) else key
-        name = function.__name__
-        known = name in written or name in OPS or name in jitgrad.arrays.RENAMED
-        assert known or name in jitgrad.arrays.OPERATORS, name
 
 
 def test_comparisons_and_truth():
@@ -244,19 +233,30 @@ def raises(kind, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda v: np.cumprod(v), r"np\.cumprod cannot be applied .*operators, indexing"),
-        (lambda v: np.linalg.det(v), r"np\.linalg\.det cannot be applied"),
-        (lambda v: np.multiply.outer(v, v), r"np\.multiply\.outer cannot"),
-        (lambda v: np.isfinite(v), r"np\.isfinite cannot"),
-        (lambda v: np.sum(v, dtype=float), "not with these arguments: dtype"),
-        (lambda v: np.add(v, v, where=A > 0), "not with these arguments: where"),
+        (lambda v: np.fft.fft(v), r"np\.fft\.fft cannot be applied .*docs/numpy\.md"),
+        (lambda v: np.add.at(v, 0, 1.0), r"np\.add\.at cannot .*in place"),
+        (lambda v: np.multiply.reduceat(v, [0, 1]), r"reduceat cannot .*each slice"),
+        (lambda v: np.unique(v), "known only when the kernel runs"),
+        (lambda v: np.sum(v, dtype=int), r"astype\(int64\)"),
+        (lambda v: np.add(v, v, where=A > 0), "not with these arguments: where.*np.where"),
+        (lambda v: np.exp(v, dtype=np.float32), r"arguments: dtype.*astype"),
         (lambda v: np.add(v, v, out=np.ones((3, 4))), "A plain array cannot hold Values"),
         (lambda v: np.sum(v, out=np.ones(())), "A plain array cannot hold Values"),
-        (lambda v: np.where(v), "not with these arguments"),
-        (lambda v: np.linalg.norm(v, 1), "ord=1"),
-        (lambda v: np.reshape(v, (4, 3), order="F"), "order='F'"),
-        (lambda v: np.dot(v, np.ones((2, 4, 5))), "Write a @ b"),
+        (lambda v: np.sum(v, None, None, np.ones(())), "A plain array cannot hold Values"),
+        (lambda v: v.mean(out=np.ones(())), "A plain array cannot hold Values"),
+        (lambda v: np.concatenate([v, v], dtype=np.float32), "arguments: dtype"),
+        (lambda v: np.multiply.outer(v, v, dtype=float), "arguments: dtype"),
+        (lambda v: np.where(v), "np.where with one argument"),
+        (lambda v: np.linalg.norm(v, 2), "ord=2 needs its singular values"),
+        (lambda v: np.linalg.matrix_power(v @ v.T, -1), "negative power"),
+        (lambda v: np.pad(v, 1, "linear_ramp"), "mode='linear_ramp'"),
+        (lambda v: np.pad(v, 1, "reflect", reflect_type="odd"), "reflect_type"),
+        (
+            lambda v: np.compress(Value([1.0, 0.0, 1.0]), v, axis=0),
+            "by a condition that is a Value",
+        ),
         (lambda v: v.astype(int), r"astype\(int64\)"),
+        (lambda v: v.sort(), r"in place by \.sort\(\)\. Write np\.sort"),
     ],
 )
 def test_unsupported(call, message):
@@ -272,6 +272,18 @@ def test_unsupported(call, message):
         (lambda v: np.squeeze(v, 0), "squeeze of axis 0"),
         (lambda v: np.broadcast_to(v, (3, 5)), "broadcast_to of arrays of shapes"),
         (lambda v: elementwise("hypot", v, np.ones(5)), "hypot of arrays of shapes"),
+        (lambda v: np.sum(v, axis=2), "axis 2 of an array of 2 dimensions"),
+        (lambda v: np.mean(v, axis=(0, 0)), r"axis \(0, 0\) of an array"),
+        (lambda v: np.split(v, 3, axis=1), "split of an axis of 4 into 3 equal parts"),
+        (lambda v: np.einsum("ij,jk", v, v), r"einsum 'ij,jk' of arrays of"),
+        (lambda v: np.tensordot(v, v, 1), "np.tensordot of arrays of shapes"),
+        (lambda v: np.cross(v, v), "expected two or three components"),
+        (lambda v: np.max(v[:0]), "over no elements"),
+        (lambda v: np.average(v, weights=np.ones(3)), "with weights of"),
+        (lambda v: np.insert(v, 9, 1.0, axis=0), "index 9 is out of bounds"),
+        (lambda v: np.pad(v, -1), "negative width"),
+        (lambda v: np.block([[v], v]), "not alike deep"),
+        (lambda v: np.broadcast_arrays(v, np.ones(3)), "do not broadcast"),
         (lambda v: np.outer(v, v).reshape(7), "144 elements cannot have the shape 7"),
     ],
 )

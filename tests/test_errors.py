@@ -183,8 +183,8 @@ def array_of_floats(x):
 
 @case(
     UnsupportedError,
-    "np.copyto cannot be applied to a Value. Write it with operators, indexing and the functions "
-    "in jitgrad.arrays.",
+    "np.copyto cannot be applied to a Value. Write np.broadcast_to(v, shape), or "
+    "np.where(mask, v, x).",
     1.0,
 )
 def filled(x):
@@ -226,16 +226,6 @@ def list_index(x):
 @case(DataDependentError, f".item() {BEHIND}; {AUX}", 1.0)
 def item(x):
     return x.item()  # here
-
-
-@case(DataDependentError, f"round() {BEHIND}; {AUX}", 1.0)
-def rounded(x):
-    return round(x, 2)  # here
-
-
-@case(DataDependentError, f"math.trunc() {BEHIND}; {AUX}", 1.0)
-def truncated(x):
-    return math.trunc(x) * x  # here
 
 
 @case(DataDependentError, f"formatting with '.3f' {BEHIND}; {AUX}", 1.0)
@@ -643,15 +633,10 @@ def index_arrays_that_do_not_broadcast(x):
     return np.sum(x[[0, 1], [1, 2, 0]])  # here
 
 
-@case(UnsupportedError, "x // y of Values; write np.floor(x / y)", 1.0)
-def floor_division(x):
-    return x // 2.0  # here
-
-
 @case(
     UnsupportedError,
     "np.argmax cannot be applied to a Value. Write it with operators, indexing and the functions "
-    "in jitgrad.arrays.",
+    "in docs/numpy.md.",
     VECTOR,
 )
 def unknown_function(x):

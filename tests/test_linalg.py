@@ -9,7 +9,6 @@ import jitgrad
 from jitgrad import Value
 from jitgrad.adjoint import gradient
 from jitgrad.interpreter import run, verify
-from jitgrad.pipeline import PASSES
 from jitgrad.simplify import prepare
 from tests.test_corpus import dotted
 

@@ -42,6 +42,16 @@ MEANING = {
     "where": lambda c, x, y: x if c else y,
     "detach": lambda x: x,
     "attach": lambda x, y: x,
+    "floor_divide": lambda x, y: mpmath.floor(x / y),
+    "fmod": lambda x, y: x - y * int(x / y),
+    "fmax": max,
+    "fmin": min,
+    "copysign": lambda x, y: mpmath.fabs(x) * (1 if y >= 0 else -1),
+    "heaviside": lambda x, y: y if x == 0 else mpmath.mpf(x > 0),
+    "logaddexp2": lambda x, y: mpmath.log(mpmath.power(2, x) + mpmath.power(2, y), 2),
+    "trunc": lambda x: mpmath.mpf(int(x)),
+    "rint": mpmath.nint,
+    "signbit": lambda x: x < 0,
     "logical_and": lambda x, y: bool(x) and bool(y),
     "logical_or": lambda x, y: bool(x) or bool(y),
     "logical_not": lambda x: not x,
@@ -119,7 +129,8 @@ def test_partials(row):
 
 @pytest.mark.parametrize("row", FLAT, **ids)
 def test_flat_rows_are_flat(row):
-    flat = row.boolean or row.name in ("sign", "floor", "ceil", "detach", "gammasgn")
+    steps = ("gammasgn", "sign", "floor", "ceil", "trunc", "rint", "floor_divide", "detach")
+    flat = row.boolean or row.name in steps
     assert flat, "a row without partials whose value changes"
 
 
@@ -171,7 +182,19 @@ def both(name, argument, *operands, g=1.0):
         ("sqrt", (0.0,), [math.inf]),
         ("maximum", (2.0, 2.0), [0.5, 0.5]),
         ("minimum", (2.0, 2.0), [0.5, 0.5]),
+        ("fmax", (2.0, 2.0), [0.5, 0.5]),
+        ("fmin", (2.0, 2.0), [0.5, 0.5]),
+        ("fmax", (2.0, math.nan), [1.0, 0.0]),
+        ("fmin", (math.nan, 2.0), [0.0, 1.0]),
+        ("copysign", (0.0, -1.0), [0.0, 0.0]),
+        ("copysign", (-2.0, -0.0), [1.0, 0.0]),
+        ("heaviside", (0.0, 0.5), [0.0, 1.0]),
+        ("heaviside", (2.0, 0.5), [0.0, 0.0]),
+        ("cbrt", (0.0,), [math.inf]),
+        ("fmod", (4.0, 2.0), [1.0, -2.0]),
+        ("fmod", (-4.0, 2.0), [1.0, 2.0]),
         ("logaddexp", (-math.inf, -math.inf), [0.5, 0.5]),
+        ("logaddexp2", (-math.inf, -math.inf), [0.5, 0.5]),
         ("pow", (0.0, 0.0), [0.0, 0.0]),
         ("pow", (0.0, 1.0), [1.0, 0.0]),
         ("pow", (0.0, 2.0), [0.0, 0.0]),
@@ -185,7 +208,8 @@ def test_kinks(name, operands, expected):
 
 
 def test_every_kink_is_stated():
-    for name in ("relu", "abs", "sqrt", "maximum", "minimum", "pow", "mod"):
+    kinks = ("relu", "abs", "sqrt", "maximum", "minimum", "pow", "mod", "fmod", "cbrt")
+    for name in (*kinks, "fmax", "fmin", "copysign", "heaviside"):
         assert OPS[name].kink
 
 
@@ -211,6 +235,25 @@ def test_every_kink_is_stated():
         ("maximum", (1.0, math.nan), math.nan),
         ("relu", (math.nan,), math.nan),
         ("arctanh", (1.0,), math.inf),
+        ("fmax", (math.nan, 1.0), 1.0),
+        ("fmax", (1.0, math.nan), 1.0),
+        ("fmin", (math.nan, math.nan), math.nan),
+        ("floor_divide", (1.0, 0.0), math.inf),
+        ("floor_divide", (-7.0, 2.0), -4.0),
+        ("fmod", (-7.0, 2.0), -1.0),
+        ("fmod", (1.0, 0.0), math.nan),
+        ("heaviside", (math.nan, 1.0), math.nan),
+        ("cbrt", (-8.0,), -2.0),
+        ("trunc", (-2.7,), -2.0),
+        ("trunc", (math.inf,), math.inf),
+        ("rint", (2.5,), 2.0),
+        ("logaddexp2", (math.inf, math.inf), math.inf),
+        ("isnan", (math.nan,), True),
+        ("isinf", (-math.inf,), True),
+        ("isinf", (math.nan,), False),
+        ("isfinite", (math.nan,), False),
+        ("isfinite", (-math.inf,), False),
+        ("signbit", (-0.0,), True),
     ],
 )
 def test_edges_follow_ieee_without_warnings(name, operands, expected):

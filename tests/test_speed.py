@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks.problems import recurrence
 from jitgrad.lower import lower
-from jitgrad.tape_columns import columns, rolled
 from jitgrad.tape import Recording, Tape
+from jitgrad.tape_columns import columns, rolled
 
 
 def seconds(steps):

@@ -119,7 +119,8 @@ def test_hash_is_by_identity_and_equality_by_number():
 def test_comparisons_are_plain():
     v = Value([1.0, 2.0, 3.0])
     np.testing.assert_array_equal(v > 1.5, [False, True, True])
-    assert type(Value(1.0) < 2.0) is bool
+    assert type(Value(1.0) < 2.0) is np.bool_  # of a Python bool, ~ would be an int
+    assert not ~(Value(1.0) < 2.0)
     assert 1 <= Value(1.0) <= 1
 
 

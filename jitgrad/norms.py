@@ -1,0 +1,92 @@
+"""NumPy's norms of Values; where a norm is 0, its derivative is 0.
+
+>>> np.linalg.norm(Value([[3.0, 4.0], [0.0, 0.0]]), axis=1)
+Value(data=[5. 0.], grad=0)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from jitgrad.errors import ArgumentError, UnsupportedError, user_location
+from jitgrad.graph import elementwise
+from jitgrad.protocols import implements
+from jitgrad.rearrange import typed
+from jitgrad.reductions import amax, amin, root, total
+from jitgrad.structure import full_axes
+from jitgrad.ufuncs import Array, as_value, truth
+from jitgrad.value import Value
+
+
+@implements("linalg.norm")
+def norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """np.linalg.norm."""
+    x = as_value(x)
+    axes = full_axes(axis, x.ndim)
+    if ord is None or (len(axes) == 2 and ord in ("fro", "f")):
+        return root(total(x * x, axes, keepdims=keepdims))
+    if len(axes) == 1:
+        return _vector_norm(x, ord, axes, keepdims)
+    if len(axes) == 2:
+        return _matrix_norm(x, ord, axes, keepdims)
+    raise ArgumentError(
+        f"{user_location()}: np.linalg.norm with ord={ord!r} over {len(axes)} axes; expected one "
+        "or two."
+    )
+
+
+@implements("linalg.vector_norm")
+def vector_norm(x: Array, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    """np.linalg.vector_norm: of all elements along some axes."""
+    x = as_value(x)
+    return _vector_norm(x, ord, full_axes(axis, x.ndim), keepdims)
+
+
+@implements("linalg.matrix_norm")
+def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    """np.linalg.matrix_norm, of the last two axes."""
+    return norm(x, ord, (-2, -1), keepdims)
+
+
+def _vector_norm(x: Value, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if isinstance(ord, str):
+        raise ArgumentError(f"{user_location()}: ord={ord!r} is no norm of a vector.")
+    size = elementwise("abs", x)
+    if ord == math.inf:
+        return amax(size, axes, keepdims=keepdims)
+    if ord == -math.inf:
+        return amin(size, axes, keepdims=keepdims)
+    if ord == 0:
+        ones = elementwise("where", truth(x), typed(1, x), typed(0, x))
+        return total(ones, axes, keepdims=keepdims)
+    if ord == 1:
+        return total(size, axes, keepdims=keepdims)
+    if ord == 2:
+        return root(total(x * x, axes, keepdims=keepdims))
+    return _power_norm(size, float(ord), axes, keepdims)
+
+
+def _power_norm(size: Any, ord: float, axes: tuple[int, ...], keepdims: bool) -> Any:
+    """Return the sum of powers, to the inverse power; an element that is 0 has derivative 0."""
+    end = 0.0 if ord > 0 else math.inf  # the power of 0
+    powers = elementwise("where", elementwise("eq", size, 0.0), end, size**ord)
+    summed = total(powers, axes, keepdims=keepdims)
+    return elementwise("where", elementwise("eq", summed, end), 0.0, summed ** (1.0 / ord))
+
+
+def _matrix_norm(x: Value, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    """Return the largest or smallest sum of absolute values of a column or of a row."""
+    rows, columns = axes
+    if ord in (2, -2, "nuc"):
+        raise UnsupportedError(
+            f"{user_location()}: np.linalg.norm of a matrix with ord={ord!r} needs its singular "
+            "values. Write another norm."
+        )
+    if ord not in (1, -1, math.inf, -math.inf):
+        raise ArgumentError(f"{user_location()}: ord={ord!r} is no norm of a matrix.")
+    summed, left = (rows, columns) if abs(ord) == 1 else (columns, rows)
+    extreme = amax if ord > 0 else amin
+    sums = total(elementwise("abs", x), summed, keepdims=True)
+    out = extreme(sums, left, keepdims=True)
+    return out if keepdims else out.reshape([n for i, n in enumerate(x.shape) if i not in axes])
