@@ -1,9 +1,9 @@
 """NumPy's functions that make arrays beside Values: alike ones, and those between two ends.
 
-What depends on no Value is a plain array, of floats.
+What depends on no Value can be filled with Values: see `filled`.
 
 >>> np.linspace(0.0, Value(1.0), 3), np.zeros_like(Value([1, 2]))
-(Value(data=[0.  0.5 1. ], grad=0), array([0., 0.]))
+(Value(data=[0.  0.5 1. ], grad=0), Filled([0.0, 0.0], dtype=object))
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from jitgrad.arrays import broadcast_arrays, broadcast_to, expand_dims, moveaxis
+from jitgrad.filled import filled
 from jitgrad.graph import Function, elementwise
 from jitgrad.protocols import implements
 from jitgrad.ufuncs import Array, as_value, where
@@ -30,20 +31,20 @@ def full_like(
     subok: bool = True,
     shape: Any = None,
 ) -> Any:
-    """np.full_like: a plain array, of floats; a Value if it is filled with one."""
+    """np.full_like: an array that can be filled; a Value if it is filled with one."""
     a = as_value(a)
     kind = dtype or (a.element_type if a.element_type.kind == "f" else np.dtype(float))
     extents = a.shape if shape is None else shape
     if isinstance(fill_value, Value):
         return broadcast_to(fill_value.astype(kind), extents)
-    return np.full(extents, fill_value, kind)
+    return filled(np.full(extents, fill_value, kind))
 
 
 @implements("zeros_like", "empty_like")
 def zeros_like(
     a: Array, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None
 ) -> Any:
-    """np.zeros_like: a plain array, of floats."""
+    """np.zeros_like: an array that can be filled with Values."""
     return full_like(a, 0.0, dtype, shape=shape)
 
 
@@ -51,7 +52,7 @@ def zeros_like(
 def ones_like(
     a: Array, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None
 ) -> Any:
-    """np.ones_like: a plain array, of floats."""
+    """np.ones_like: an array that can be filled with Values."""
     return full_like(a, 1.0, dtype, shape=shape)
 
 
@@ -60,7 +61,7 @@ def ones_like(
 
 def _plain(function: Function) -> Function:
     def make(*arguments: Any, **keywords: Any) -> Any:
-        return function(*arguments, **keywords)
+        return filled(function(*arguments, **keywords))
 
     return make
 

@@ -1,4 +1,4 @@
-"""The methods of NumPy's arrays on Values: those whose function of the same name takes Values.
+"""The methods of Values that tables say: those of NumPy's arrays, and the rows of the ops table.
 
 >>> Value([1.0, -2.0, 3.0]).clip(0.0, 2.0).mean()
 Value(data=1.0, grad=0)
@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from jitgrad import (  # noqa: F401 - they register NumPy's functions
+    assignment,
     choosing,
     contractions,
     creation,
@@ -24,8 +25,9 @@ from jitgrad import (  # noqa: F401 - they register NumPy's functions
     statistics,
 )
 from jitgrad.errors import UnsupportedError, user_location
-from jitgrad.graph import Function, refuse
+from jitgrad.graph import Function, elementwise, refuse
 from jitgrad.instead import IN_PLACE
+from jitgrad.ops import OPS
 from jitgrad.protocols import NUMPY, apply_function
 from jitgrad.value import Value
 
@@ -89,3 +91,20 @@ for _name in dir(np.ndarray):
     elif not _name.startswith("_") and _name not in OWN and _is_known(_name):
         setattr(Value, _name, _method(_name))
 setattr(Value, "tolist", _to_list)  # noqa: B010 - as the methods above
+
+
+# --- the methods named after the rows ------------------------------------------------------------
+
+
+def _row_method(name: str) -> Function:
+    def method(self: Value, *others: Any) -> Any:
+        return elementwise(name, self, *others)
+
+    method.__name__ = name
+    method.__doc__ = f"Return ``{name}``, elementwise. {OPS[name].kink}"
+    return method
+
+
+for _name in OPS:
+    if not hasattr(Value, _name):
+        setattr(Value, _name, _row_method(_name))

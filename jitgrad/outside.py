@@ -26,6 +26,7 @@ import numpy as np
 
 from jitgrad.errors import is_library
 from jitgrad.signature import Identity, Spec, is_plain, spec_of
+from jitgrad.standins import standin
 from jitgrad.value import Value
 
 ABSENT = type("Absent", (), {"__repr__": lambda _: "<absent>"})()
@@ -173,8 +174,6 @@ class Rebuilt:
 
     def of(self, thing: Any) -> Any:
         """Return a callable that does what this one does, in the other surroundings."""
-        if not self.contents:
-            return thing
         if isinstance(thing, types.FunctionType):
             return self._function(thing)
         if isinstance(thing, types.MethodType):
@@ -218,7 +217,15 @@ class Rebuilt:
         if place.key in self.contents:
             return True, lambda: self.contents[place.key]
         now = place.read()
-        return helper(now) is not None, lambda: self.of(now)
+        other = standin(now)
+        return (
+            (True, lambda: other)
+            if other is not now
+            else (
+                helper(now) is not None,
+                lambda: self.of(now),
+            )
+        )
 
     def write_back(self) -> None:
         """Let the real surroundings have what the functions assigned to globals and cells."""

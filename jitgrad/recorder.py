@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numbers
 import sys
+import weakref
 from array import array
 from collections.abc import Sequence
 from types import CodeType, FrameType
@@ -60,6 +61,11 @@ class Recorder:
         self._codes: dict[int, int] = {}
         self.indexed: dict[int, set[int]] = {}
         self.code_objects: list[CodeType] = []
+        # Of arrays that are changed in place, by identity: the elements, which arrays were changed
+        # since they were last put together, and the views that there are of each result.
+        self.pending: dict[int, Any] = {}
+        self.changed: set[int] = set()
+        self.views: dict[int, list[weakref.ref[Traced]]] = {}
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -118,7 +124,7 @@ class Recorder:
                     f"{user_location()}: a Value of another trace was used; its number is not "
                     "known here. Pass it as an argument"
                 )
-            return operand
+            return self.settle(operand) if self.changed else operand
         if isinstance(operand, Value):
             return self._capture(operand)
         if isinstance(operand, numbers.Real | np.bool_):
@@ -129,6 +135,31 @@ class Recorder:
             f"{user_location()}: an operand is {type(operand).__name__}; expected a number, an "
             "array or a Value"
         )
+
+    def set_down(self, x: Traced, elements: Any) -> None:
+        """Keep the elements of an array that is changed in place, as long as it is there."""
+        self.pending[id(x)] = elements
+        weakref.finalize(x, self.forget, id(x))
+
+    def forget(self, key: int) -> None:
+        """Drop the elements of an array."""
+        self.pending.pop(key, None)
+        self.changed.discard(key)
+
+    def settle(self, x: Traced) -> Traced:
+        """Put an array together that was changed in place."""
+        if id(x) in self.changed:
+            whole = assemble(self.pending[id(x)].parts(), x.dims)
+            x.code, x.strides = whole.code, whole.strides
+            self.changed.discard(id(x))
+        return x
+
+    def note_view(self, of: Traced, view: Traced) -> Traced:
+        """Remember a view of a result while it is there: see `assignment`."""
+        if of.code >= 0 and view.dims:
+            found = self.views.setdefault(of.code >> SHIFT, [])
+            found += [weakref.ref(of), weakref.ref(view)]
+        return view
 
     def _capture(self, value: Value) -> Traced:
         found = self._captured_codes.get(id(value))

@@ -17,7 +17,7 @@ import numpy as np
 
 from jitgrad.errors import UnsupportedError, user_location
 from jitgrad.graph import Function, Operand, elementwise
-from jitgrad.protocols import SPECIAL
+from jitgrad.protocols import SPECIAL, implements
 from jitgrad.special_rows import UFUNCS
 from jitgrad.ufuncs import Array, as_value, through_row
 from jitgrad.value import Value
@@ -68,3 +68,4 @@ SPECIAL.update({name: through_row(name) for name in [*OF_THE_TABLE, *UFUNCS]})
 SPECIAL.update({name: through_row(row) for name, row in RENAMED.items()})
 SPECIAL.update({"cosm1": cosm1, "exp10": exp10, "ndtr": ndtr})
 SPECIAL.update({"kn": _of_whole_order("kv"), "yn": _of_whole_order("yv")})
+implements("i0")(through_row("i0"))

@@ -60,7 +60,11 @@ class Tape(Recorder):
         """Record one op of the table over broadcast operands."""
         if name in OF_TRUTHS and all(map(is_truth, operands)):
             name = of_truths(name)
-        values = [x if type(x) is Traced and x.tape is self else self.lift(x) for x in operands]
+        if self.changed:
+            values = list(map(self.lift, operands))
+        else:
+            own = (x if type(x) is Traced and x.tape is self else self.lift(x) for x in operands)
+            values = list(own)
         kind, dtype, singles = elements.typed(name, tuple([value.kind for value in values]))
         if not any(value.dims for value in values):
             a, b, c = (*[value.code for value in values], NOTHING, NOTHING)[:3]
@@ -185,7 +189,7 @@ class Tape(Recorder):
         items = index if isinstance(index, tuple) else (index,)
         if any(map(is_array, items)):
             return gather(self, x, items)
-        return view(x, items)
+        return self.note_view(x, view(x, items))
 
     def gathered(
         self, x: Traced, over: Shape, table: int, over_table: Shape, stride: int, shape: Shape
@@ -225,14 +229,15 @@ class Tape(Recorder):
             raise ShapeError(f"{user_location()}: reshape of {x.dims} to {shape}")
         if not is_contiguous(x):
             x = self.elementwise("copy", (x,))
-        return make(self, x.code, wanted, contiguous(wanted), strong(x.kind) if wanted else x.kind)
+        kind = strong(x.kind) if wanted else x.kind
+        return self.note_view(x, make(self, x.code, wanted, contiguous(wanted), kind))
 
     def transpose(self, x: Any, axes: Any = None) -> Traced:
         """Return a view with permuted axes."""
         x = self.lift(x)
         order = normal_order(axes, len(x.dims))
         dims, strides = (tuple(values[d] for d in order) for values in (x.dims, x.strides))
-        return make(self, x.code, dims, strides, x.kind)
+        return self.note_view(x, make(self, x.code, dims, strides, x.kind))
 
     def broadcast_to(self, x: Any, shape: Any) -> Traced:
         """Return a view with repeated axes."""
@@ -244,7 +249,8 @@ class Tape(Recorder):
             fits = False
         if not fits:
             raise ShapeError(f"{user_location()}: {x.dims} does not broadcast to {shape}")
-        return make(self, x.code, shape, spread(x, shape), strong(x.kind) if shape else x.kind)
+        kind = strong(x.kind) if shape else x.kind
+        return self.note_view(x, make(self, x.code, shape, spread(x, shape), kind))
 
     def detach(self, x: Any) -> Traced:
         """Record a copy through which no derivative flows."""

@@ -135,6 +135,8 @@ class Traced(Value):
         at = index if type(index) is tuple else (index,)
         if len(at) != len(self.dims):
             return self.tape.getitem(self, index)  # type: ignore[no-any-return]
+        if self.tape.changed:
+            self.tape.settle(self)
         code = self.code
         for step, extent, stride in zip(at, self.dims, self.strides, strict=True):
             if type(step) is not int or not -extent <= step < extent:
@@ -331,24 +333,17 @@ def _scalar_symbols(name: str, kind: str) -> dict[str, tuple[int, str]]:
     }
 
 
+IN_PLACE: list[Callable[..., Any]] = []
+"""What ``x += v`` does, from `assignment`."""
+
+
 def _general(name: str, x: Traced, other: Any, reflected: bool, sign: str) -> Any:
     """Apply an operator to anything."""
     if not isinstance(other, Value | numbers.Real | np.ndarray | np.generic):
         return NotImplemented
     if sign:
-        _in_place(x, getattr(other, "shape", ()), sign)
+        return IN_PLACE[0](name, x, other, sign)
     return x.tape.elementwise(name, (other, x) if reflected else (x, other))
-
-
-def _in_place(x: Traced, shape: Shape, sign: str) -> None:
-    """Refuse ``x += v`` where NumPy would change something that others hold too."""
-    if x.dims and x.tape.is_shared(x):
-        raise UnsupportedError(
-            f"{user_location()}: x {sign}= v changes an array in place that the loss was given, or "
-            f"a part of another array. Arguments are never modified: write x = x {sign} v"
-        )
-    if x.dims and math.prod(np.broadcast_shapes(x.dims, shape)) != x.size:
-        raise ShapeError(f"{user_location()}: x {sign}= v of arrays of shapes {x.dims} and {shape}")
 
 
 def _unary(name: str) -> Callable[[Traced], Any]:

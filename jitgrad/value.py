@@ -340,16 +340,10 @@ class Value(Node):
         return structural("astype", (out,), wanted)
 
     def __getitem__(self, index: Any) -> Value:
-        if active.tape is not None:
+        if active.tape is not None and _has_values(index):
             return active.tape.getitem(self, index)  # type: ignore[no-any-return]
         out: Value = structural("getitem", (self,), full_index(index, self.shape))
         return out
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise UnsupportedError(
-            f"{user_location()}: a Value is not changed in place. Build the array with np.array "
-            "or np.concatenate from its parts, or choose with np.where."
-        )
 
     def __len__(self) -> int:
         if not self.shape:  # a TypeError, so that NumPy takes scalars as objects, not sequences
@@ -422,6 +416,10 @@ def _is_truth(value: Value) -> bool:
     return value.element_type.kind == "b"
 
 
+def _has_values(index: Any) -> bool:
+    return any(isinstance(x, Value) for x in (index if isinstance(index, tuple) else (index,)))
+
+
 def _inverse(divisor: Operand) -> Operand:
     return divisor**-1 if isinstance(divisor, Value) else OPS["pow"].evaluate(plain(divisor), -1)
 
@@ -435,20 +433,3 @@ def _restore(data: Any, grad: Any, requires_grad: bool) -> Value:
     value = Value(data, requires_grad=requires_grad)
     value._grad = grad
     return value
-
-
-# --- the methods named after the rows ------------------------------------------------------------
-
-
-def _method(name: str) -> Function:
-    def method(self: Value, *others: Operand) -> Any:
-        return elementwise(name, self, *others)
-
-    method.__name__ = name
-    method.__doc__ = f"Return ``{name}``, elementwise. {OPS[name].kink}"
-    return method
-
-
-for _name in OPS:
-    if not hasattr(Value, _name):
-        setattr(Value, _name, _method(_name))

@@ -237,7 +237,6 @@ def raises(kind, message):
         (lambda v: np.add.at(v, 0, 1.0), r"np\.add\.at cannot .*in place"),
         (lambda v: np.multiply.reduceat(v, [0, 1]), r"reduceat cannot .*each slice"),
         (lambda v: np.unique(v), "known only when the kernel runs"),
-        (lambda v: np.sum(v, dtype=int), r"astype\(int64\)"),
         (lambda v: np.add(v, v, where=A > 0), "not with these arguments: where.*np.where"),
         (lambda v: np.exp(v, dtype=np.float32), r"arguments: dtype.*astype"),
         (lambda v: np.add(v, v, out=np.ones((3, 4))), "A plain array cannot hold Values"),
@@ -248,14 +247,13 @@ def raises(kind, message):
         (lambda v: np.multiply.outer(v, v, dtype=float), "arguments: dtype"),
         (lambda v: np.where(v), "np.where with one argument"),
         (lambda v: np.linalg.norm(v, 2), "ord=2 needs its singular values"),
-        (lambda v: np.linalg.matrix_power(v @ v.T, -1), "negative power"),
         (lambda v: np.pad(v, 1, "linear_ramp"), "mode='linear_ramp'"),
         (lambda v: np.pad(v, 1, "reflect", reflect_type="odd"), "reflect_type"),
         (
             lambda v: np.compress(Value([1.0, 0.0, 1.0]), v, axis=0),
             "by a condition that is a Value",
         ),
-        (lambda v: v.astype(int), r"astype\(int64\)"),
+        (lambda v: v.astype(complex), r"astype\(complex128\)"),
         (lambda v: v.sort(), r"in place by \.sort\(\)\. Write np\.sort"),
     ],
 )

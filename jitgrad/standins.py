@@ -1,0 +1,240 @@
+"""What a loss finds under the names of NumPy, SciPy and math while it is traced.
+
+NumPy asks a Value what a function means only where a Value is an argument. ``np.zeros(n)`` has
+none, ``math.sin(x)`` and ``scipy.special.logsumexp(x)`` do not ask. So the function that is traced,
+which has surroundings of its own anyway (see `outside`), finds other modules there: with all the
+same names, some of which are other functions. The modules themselves stay as they are.
+
+>>> out = beside(np).zeros(2)
+>>> out[0] = Value(3.0)
+>>> np.sum(out)
+Value(data=3.0, grad=0)
+>>> beside(math).sqrt(Value(4.0))
+Value(data=2.0, grad=0)
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import random
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+
+from jitgrad.errors import UnsupportedError, user_location
+from jitgrad.filled import Filled, filled, settled
+from jitgrad.protocols import SPECIAL
+from jitgrad.scipy import linalg, signal, special, stats
+from jitgrad.value import Value
+
+Function = Callable[..., Any]
+
+# --- NumPy ---------------------------------------------------------------------------------------
+
+
+def _new(make: Function) -> Function:
+    """Return a function for new arrays whose results can be filled with Values."""
+
+    @functools.wraps(make)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        made = make(*args, **kwargs)
+        return made if isinstance(made, Value | Filled) else filled(made)
+
+    return call
+
+
+def _asarray(make: Function) -> Function:
+    """Return a function for arrays of what there is, which takes Values as they are."""
+
+    @functools.wraps(make)
+    def call(a: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+        a = settled(a)
+        if isinstance(a, Value):
+            return a if dtype is None else a.astype(dtype)
+        if isinstance(a, list | tuple) and any(isinstance(part, Value | Filled) for part in a):
+            whole = np.stack([settled(part) for part in a])
+            return whole if dtype is None else whole.astype(dtype)
+        return make(a, dtype, *args, **kwargs)
+
+    return call
+
+
+def _take(a: Any, indices: Any, axis: Any = None, **more: Any) -> Any:
+    if isinstance(indices, Value) and not isinstance(a, Value):
+        a = Value(a, requires_grad=False)
+    return np.take(a, indices, axis, **more)
+
+
+class _Vectorized:
+    """np.vectorize: the function is called for each element."""
+
+    def __init__(self, pyfunc: Function, **more: Any) -> None:
+        if any(value is not None and value is not False for value in more.values()):
+            raise UnsupportedError(
+                f"{user_location()}: np.vectorize with {', '.join(more)} in a loss; write a loop"
+            )
+        self.function = pyfunc
+
+    def __call__(self, *args: Any) -> Any:
+        arrays = np.broadcast_arrays(*map(settled, args))
+        if not arrays[0].shape:
+            return self.function(*args)
+        out = filled(np.zeros(arrays[0].shape))
+        for at in np.ndindex(*arrays[0].shape):
+            out[at] = self.function(*(array[at] for array in arrays))
+        return settled(out)
+
+
+NUMPY: dict[str, Any] = {
+    name: _new(getattr(np, name))
+    for name in (
+        "zeros",
+        "ones",
+        "empty",
+        "full",
+        "zeros_like",
+        "ones_like",
+        "empty_like",
+        "full_like",
+        "eye",
+        "identity",
+    )
+}
+NUMPY |= {
+    name: _asarray(getattr(np, name))
+    for name in ("array", "asarray", "asanyarray", "ascontiguousarray")
+}
+NUMPY |= {"take": _take, "vectorize": _Vectorized}
+
+# --- math ----------------------------------------------------------------------------------------
+
+_RENAMED = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
+_RENAMED |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "pow": "power"}
+_SAME = ("sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "exp2", "expm1", "log1p", "log2")
+_SAME += ("log10", "sqrt", "cbrt", "fabs", "floor", "ceil", "hypot", "radians", "degrees", "fmod")
+_SPECIAL = {"erf": "erf", "erfc": "erfc", "gamma": "gamma", "lgamma": "gammaln"}
+
+
+def _of_numbers(plain: Function, over_values: Function) -> Function:
+    """Return a function of math that takes Values too."""
+
+    @functools.wraps(plain)
+    def call(*args: Any) -> Any:
+        return (over_values if any(isinstance(x, Value) for x in args) else plain)(*args)
+
+    return call
+
+
+def _log(x: Any, base: Any = math.e) -> Any:
+    return np.log(x) if base == math.e else np.log(x) / np.log(base)
+
+
+def _isclose(a: Any, b: Any, *, rel_tol: float = 1e-9, abs_tol: float = 0.0) -> Any:
+    size = np.maximum(np.abs(a), np.abs(b))
+    return np.abs(a - b) <= np.maximum(rel_tol * size, abs_tol)
+
+
+MATH: dict[str, Any] = {
+    name: _of_numbers(getattr(math, name), getattr(np, _RENAMED.get(name, name)))
+    for name in (*_RENAMED, *_SAME)
+    if hasattr(math, name)
+}
+MATH |= {name: _of_numbers(getattr(math, name), SPECIAL[other]) for name, other in _SPECIAL.items()}
+MATH |= {
+    "isclose": _of_numbers(math.isclose, _isclose),
+    "isnan": _of_numbers(math.isnan, np.isnan),
+    "log": _of_numbers(math.log, _log),
+}
+
+# --- random numbers ------------------------------------------------------------------------------
+
+
+class Refused:
+    """Something that must not be used while a function is traced."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise UnsupportedError(
+            f"{user_location()}: {self._what}.{name} in a loss: the numbers would be drawn once, "
+            "when it is traced, and be the same at each call. Draw them outside, and pass them as "
+            "an argument"
+        )
+
+
+_GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+
+# --- modules -------------------------------------------------------------------------------------
+
+
+def _public(module: types.ModuleType) -> dict[str, Any]:
+    """Return what a module of `jitgrad.scipy` offers under SciPy's names."""
+    return {name: getattr(module, name) for name in module.__all__}
+
+
+_SCIPY = {
+    "linalg": linalg,
+    "signal": signal,
+    "special": special,
+    "stats": stats,
+}
+TABLES: dict[str, dict[str, Any]] = {"numpy": NUMPY, "math": MATH, "scipy": {}}
+TABLES |= {f"scipy.{name}": _public(module) for name, module in _SCIPY.items()}
+RANDOM = {"random": "random", "numpy.random": "np.random"}
+
+
+class Beside:
+    """A module some of whose functions are others."""
+
+    def __init__(self, module: types.ModuleType) -> None:
+        self.__dict__.update(TABLES[module.__name__], _module=module)
+
+    def __getattr__(self, name: str) -> Any:
+        found = standin(getattr(self._module, name))
+        setattr(self, name, found)
+        return found
+
+    def __dir__(self) -> list[str]:
+        return dir(self._module)
+
+    def __repr__(self) -> str:
+        return repr(self._module)
+
+
+@functools.lru_cache(maxsize=64)
+def beside(module: types.ModuleType) -> Any:
+    """Return what stands for a module."""
+    return Beside(module)
+
+
+def standin(thing: Any) -> Any:
+    """Return what stands for something that a loss finds under a name; mostly the thing itself."""
+    if isinstance(thing, types.ModuleType):
+        if thing.__name__ in RANDOM:
+            return Refused(RANDOM[thing.__name__])
+        return beside(thing) if thing.__name__ in TABLES else thing
+    if isinstance(thing, _GENERATORS):
+        return Refused(type(thing).__name__)
+    return _others().get(id(thing), thing)
+
+
+def _others() -> dict[int, Any]:
+    """Map the functions of the modules that are loaded to what stands for them, by identity."""
+    loaded = tuple(name for name in TABLES if name in sys.modules)
+    return _by_identity(loaded)
+
+
+@functools.lru_cache(maxsize=8)
+def _by_identity(loaded: tuple[str, ...]) -> dict[int, Any]:
+    found = {}
+    for module in loaded:
+        for name, other in TABLES[module].items():
+            real = getattr(sys.modules[module], name, None)
+            if real is not None:
+                found[id(real)] = other
+    return found
