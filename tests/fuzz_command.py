@@ -46,7 +46,7 @@ def performed(task):
 
 
 def function(case):
-    yield "functions " + ("checked" if fuzz.check(case) else "not finite")
+    yield "functions " + ("checked" if fuzz.check(case) else "not finite or not Python")
 
 
 def arrays(case, task):
