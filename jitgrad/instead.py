@@ -32,7 +32,6 @@ INSTEAD = {
 IN_PLACE = {
     "byteswap": "It changes how an array lies in memory.",
     "fill": "Write np.full_like(v, number), or np.broadcast_to(number, v.shape).",
-    "itemset": "Write np.where(mask, number, v).",
     "partition": "Write np.partition(v, kth).",
     "put": "Write np.where(mask, values, v).",
     "resize": "Write np.resize(v, shape).",

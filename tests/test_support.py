@@ -31,7 +31,7 @@ STEP = 3e-5  # of differences, which are wrong by STEP ** 4 and by rounding over
 DIFFERENCES = 1e-8
 SECOND = 1e-6
 SINGLE = 2e-4
-COMPILED = 2  # calls of a row in its kernel: Numba takes half a second for each
+COMPILED = 1  # calls of a row in its kernel: Numba takes half a second for each
 every_row = pytest.mark.parametrize("row", WORKING, ids=lambda row: row.name)
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")
 
