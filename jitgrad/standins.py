@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from jitgrad import creation
 from jitgrad.errors import UnsupportedError, user_location
 from jitgrad.filled import Filled, filled, settled
 from jitgrad.protocols import SPECIAL
@@ -63,6 +64,12 @@ def _asarray(make: Function) -> Function:
     return call
 
 
+def _full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", **_: Any) -> Any:
+    if isinstance(fill_value, Value):
+        return creation.full(shape, fill_value, dtype)
+    return filled(np.full(shape, fill_value, dtype, order))
+
+
 def _take(a: Any, indices: Any, axis: Any = None, **more: Any) -> Any:
     if isinstance(indices, Value) and not isinstance(a, Value):
         a = Value(a, requires_grad=False)
@@ -95,7 +102,6 @@ NUMPY: dict[str, Any] = {
         "zeros",
         "ones",
         "empty",
-        "full",
         "zeros_like",
         "ones_like",
         "empty_like",
@@ -108,7 +114,7 @@ NUMPY |= {
     name: _asarray(getattr(np, name))
     for name in ("array", "asarray", "asanyarray", "ascontiguousarray")
 }
-NUMPY |= {"take": _take, "vectorize": _Vectorized}
+NUMPY |= {"full": _full, "take": _take, "vectorize": _Vectorized}
 
 # --- math ----------------------------------------------------------------------------------------
 

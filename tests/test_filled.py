@@ -352,5 +352,5 @@ GENERATOR = np.random.default_rng(0)
     ],
 )
 def test_random_numbers_in_a_loss_are_refused(loss):
-    with pytest.raises(errors.UnsupportedError, match="drawn once.*pass them as an argument"):
+    with pytest.raises(errors.UnsupportedError, match=r"drawn once.*pass them as an argument"):
         jitgrad.compile(loss)(X)

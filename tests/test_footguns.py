@@ -160,13 +160,6 @@ def test_attributes_of_the_function_itself():
     assert loss.seen == 1
 
 
-def test_random_numbers_are_drawn_once():
-    generator = np.random.default_rng(0)
-    fun = jitgrad.compile(lambda x: x * generator.normal())
-    assert fun(1.0) == fun(1.0)
-    assert "random number generators" in jitgrad.compile.__doc__
-
-
 def test_what_cannot_be_seen_is_in_the_docstring():
     class Model:
         def __init__(self):
@@ -231,7 +224,7 @@ def test_outside_lists_no_attributes_and_no_built_ins_that_are_not_named():
         return w.rate + len(X) * np.sum(w)
 
     assert [place.name for place in outside(loss)] == ["len", "X", "np"]
-    assert Rebuilt([]).of(loss) is loss
+    assert Rebuilt([]).of(loss).__code__ is loss.__code__
 
 
 # --- arrays --------------------------------------------------------------------------------------
@@ -542,4 +535,4 @@ def test_numbers_of_the_surroundings_can_be_asked_for_and_stay_fresh():
 
 def test_a_number_that_follows_from_an_argument_too_is_refused():
     with pytest.raises(DataDependentError, match="float"):
-        jitgrad.compile(lambda x: math.log(SCALE * x))(1.0)
+        jitgrad.compile(lambda x: x * float(SCALE * x))(1.0)
