@@ -1,5 +1,6 @@
 """NumPy's norms of Values; where a norm is 0, its derivative is 0.
 
+>>> import numpy as np
 >>> np.linalg.norm(Value([[3.0, 4.0], [0.0, 0.0]]), axis=1)
 Value(data=[5. 0.], grad=0)
 """
