@@ -18,7 +18,7 @@ import numpy as np
 from jitgrad.errors import ArgumentError, ShapeError, UnsupportedError, user_location
 from jitgrad.graph import elementwise, structural
 from jitgrad.protocols import implements
-from jitgrad.structure import full_axes
+from jitgrad.structure import full_axes, numpy_s
 from jitgrad.ufuncs import Array, as_value
 from jitgrad.value import Value
 
@@ -109,11 +109,7 @@ def broadcast_to(array: Array, shape: Any) -> Any:
 @implements("broadcast_arrays")
 def broadcast_arrays(*args: Array) -> tuple[Any, ...]:
     """np.broadcast_arrays."""
-    shapes = [np.shape(a) for a in args]
-    try:
-        common = np.broadcast_shapes(*shapes)
-    except ValueError:
-        raise ShapeError(f"{user_location()}: arrays of shapes {shapes} do not broadcast") from None
+    common = numpy_s(np.broadcast_shapes, *map(np.shape, args))
     return tuple(broadcast_to(a, common) for a in args)
 
 
@@ -287,7 +283,7 @@ def array_split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Any
     """np.array_split: parts that need not be equal."""
     ary = as_value(ary)
     (axis,) = full_axes(axis, ary.ndim)
-    steps = np.array_split(np.arange(ary.shape[axis]), indices_or_sections)
+    steps = numpy_s(np.array_split, np.arange(ary.shape[axis]), indices_or_sections)
     ends = [(part[0], part[-1] + 1) if len(part) else (0, 0) for part in steps]
     before = (slice(None),) * axis
     return [ary[(*before, slice(int(start), int(end)))] for start, end in ends]
@@ -296,8 +292,9 @@ def array_split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Any
 @implements("split")
 def split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """np.split."""
+    (axis,) = full_axes(axis, as_value(ary).ndim)
     extent = as_value(ary).shape[axis]
-    if np.ndim(indices_or_sections) == 0 and extent % indices_or_sections:
+    if np.ndim(indices_or_sections) == 0 and extent % (indices_or_sections or 1):
         raise ShapeError(
             f"{user_location()}: split of an axis of {extent} into {indices_or_sections} equal "
             "parts. Write np.array_split for parts that are not equal."

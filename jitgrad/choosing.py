@@ -14,8 +14,8 @@ from jitgrad.arrays import broadcast_to, positions, take
 from jitgrad.errors import ArgumentError, ShapeError, UnsupportedError, user_location
 from jitgrad.joining import stack
 from jitgrad.protocols import implements
-from jitgrad.rearrange import numpy_s, typed
-from jitgrad.structure import full_axes
+from jitgrad.rearrange import typed
+from jitgrad.structure import full_axes, numpy_s
 from jitgrad.ufuncs import Array, as_value, where
 from jitgrad.value import Value
 
@@ -74,7 +74,7 @@ def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
             "np.select with conditions."
         )
     given = a if isinstance(a, Value) else np.asarray(a)
-    shape = np.broadcast_shapes(given.shape, *map(np.shape, choices))
+    shape = numpy_s(np.broadcast_shapes, given.shape, *map(np.shape, choices))
     arrays = [as_value(x) for x in choices if isinstance(x, Value | np.ndarray)]
     kind = arrays[0].element_type if arrays else float  # beside arrays a number has their type
     parts = [

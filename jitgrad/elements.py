@@ -159,5 +159,7 @@ def _result(op: str, kinds: tuple[str, ...], common: str) -> str:
         return "float" if op in _OPERATORS | _ALIKE else "f8"
     if common[0] == "f" or op in _ALIKE | _WHOLE or op in _OPERATORS - {"div"}:
         return common
-    short = op != "div" and np.dtype(common).itemsize <= 2  # np.exp of int16 is float32
+    looked_at = (common,) if "int" in kinds else kinds
+    sizes = [np.dtype(kind).itemsize for kind in looked_at]
+    short = op != "div" and max(sizes) <= 2  # np.exp of int16 is float32
     return "f4" if short else "f8"

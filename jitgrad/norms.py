@@ -1,5 +1,6 @@
 """NumPy's norms of Values; where a norm is 0, its derivative is 0.
 
+>>> import numpy as np
 >>> np.linalg.norm(Value([[3.0, 4.0], [0.0, 0.0]]), axis=1)
 Value(data=[5. 0.], grad=0)
 """
@@ -53,14 +54,14 @@ def _vector_norm(x: Value, ord: Any, axes: tuple[int, ...], keepdims: bool) -> A
     if isinstance(ord, str):
         raise ArgumentError(f"{user_location()}: ord={ord!r} is no norm of a vector.")
     size = elementwise("abs", x)
-    if ord == math.inf:
+    if ord == math.inf and x.size:  # of nothing it is 0, as that of order 1
         return amax(size, axes, keepdims=keepdims)
     if ord == -math.inf:
         return amin(size, axes, keepdims=keepdims)
     if ord == 0:
         ones = elementwise("where", truth(x), typed(1, x), typed(0, x))
         return total(ones, axes, keepdims=keepdims)
-    if ord == 1:
+    if ord in (1, math.inf):
         return total(size, axes, keepdims=keepdims)
     if ord == 2:
         return root(total(x * x, axes, keepdims=keepdims))
@@ -85,6 +86,8 @@ def _matrix_norm(x: Value, ord: Any, axes: tuple[int, ...], keepdims: bool) -> A
         )
     if ord not in (1, -1, math.inf, -math.inf):
         raise ArgumentError(f"{user_location()}: ord={ord!r} is no norm of a matrix.")
+    if not x.size and ord > 0:
+        return total(x, axes, keepdims=keepdims)
     summed, left = (rows, columns) if abs(ord) == 1 else (columns, rows)
     extreme = amax if ord > 0 else amin
     sums = total(elementwise("abs", x), summed, keepdims=True)

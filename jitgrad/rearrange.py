@@ -20,10 +20,10 @@ import numpy as np
 
 from jitgrad.arrays import diagonal, moveaxis, ravel
 from jitgrad.errors import ArgumentError, ShapeError, UnsupportedError, user_location
-from jitgrad.graph import Function, assemble, structural
+from jitgrad.graph import assemble, structural
 from jitgrad.joining import concatenate
 from jitgrad.protocols import implements
-from jitgrad.structure import full_axes
+from jitgrad.structure import full_axes, numpy_s
 from jitgrad.ufuncs import Array, as_value, where
 from jitgrad.value import Value
 
@@ -72,14 +72,6 @@ def _run(start: int, count: int, step: int) -> slice:
     return slice(start, stop if stop >= 0 else None, step)
 
 
-def numpy_s(function: Function, *arguments: Any, **keywords: Any) -> Any:
-    """Call NumPy on plain positions; what it objects to is an error of the user's call."""
-    try:
-        return function(*arguments, **keywords)
-    except (ValueError, IndexError) as error:
-        raise ShapeError(f"{user_location()}: {error}") from None
-
-
 def _along(a: Array, axis: int | None) -> tuple[Value, int]:
     """Return an array and a non-negative axis; with None, the flat array."""
     a = as_value(a)
@@ -95,7 +87,7 @@ def roll(a: Array, shift: Any, axis: Any = None) -> Any:
     a = as_value(a)
     if axis is None:
         return roll(a.ravel(), shift, 0).reshape(a.shape)
-    for by, along in np.nditer([shift, axis]) if a.size else ():  # NumPy broadcasts the two
+    for by, along in np.nditer([shift, axis]):  # NumPy broadcasts the two
         whole, at = _along(a, int(along))
         a = picked(whole, np.roll(np.arange(whole.shape[at]), int(by)), at)
     return a
@@ -109,6 +101,8 @@ def repeat(a: Array, repeats: Any, axis: int | None = None) -> Any:
     if counts.size != 1:
         return picked(a, numpy_s(np.repeat, np.arange(extent), counts), axis)
     before, after, count = a.shape[:axis], a.shape[axis + 1 :], int(counts.reshape(()))
+    if count < 0:
+        raise ShapeError(f"{user_location()}: np.repeat of {count} times.")
     wide = a.reshape((*before, extent, 1, *after))
     spread = structural("broadcast_to", (wide,), (*before, extent, count, *after))
     return spread.reshape((*before, extent * count, *after))

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from jitgrad.errors import ShapeError, user_location
+from jitgrad.errors import PositionError, ShapeError, user_location
 from jitgrad.ops import OPS
 from jitgrad.routines import PULLS, ROUTINES, called
 
@@ -177,6 +177,20 @@ PRIMITIVES: dict[str, Primitive] = {
 # --- shapes, axes and indices in one form ---------------------------------------------------------
 
 
+def numpy_s(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """Call NumPy on plain shapes or positions; what it objects to is an error of the user's call.
+
+    Raises
+    ------
+    ShapeError
+        Where NumPy raises ValueError, IndexError or TypeError.
+    """
+    try:
+        return function(*arguments, **keywords)
+    except (ValueError, IndexError, TypeError) as error:
+        raise ShapeError(f"{user_location()}: {error}") from None
+
+
 def full_axes(axis: Any, ndim: int) -> Shape:
     """Turn NumPy's ``axis`` (None, an int or several) into a tuple of non-negative ints.
 
@@ -217,8 +231,8 @@ def full_index(index: Any, shape: Shape) -> tuple[Any, ...]:
 
     Raises
     ------
-    IndexError
-        Where NumPy raises it.
+    PositionError
+        Where NumPy raises IndexError.
 
     Examples
     --------
@@ -234,14 +248,14 @@ def full_index(index: Any, shape: Shape) -> tuple[Any, ...]:
         entries.extend(found)
     taken = sum(entry is not None and entry is not Ellipsis for entry in entries)
     if taken > len(shape):
-        raise IndexError(f"{user_location()}: {taken} indices for an array of shape {shape}.")
+        raise PositionError(f"{user_location()}: {taken} indices for an array of shape {shape}.")
     missing = [slice(None)] * (len(shape) - taken)
     cut = next((at for at, entry in enumerate(entries) if entry is Ellipsis), len(entries))
     for at, mask in masks:
         first = sum(entry is not None and entry is not Ellipsis for entry in entries[:at])
         first += len(missing) if at > cut else 0
         if shape[first : first + len(mask)] != mask:
-            raise IndexError(f"{user_location()}: a mask of shape {mask} on axes of {shape}.")
+            raise PositionError(f"{user_location()}: a mask of shape {mask} on axes of {shape}.")
     entries[cut : cut + 1] = missing
     extents = iter(shape)
     return tuple(None if entry is None else _inside(entry, next(extents)) for entry in entries)
@@ -257,7 +271,7 @@ def _index_entries(entry: Any) -> tuple[Any, ...]:
     if isinstance(entry, np.ndarray) and entry.dtype.kind in "iu":
         return (entry if entry.ndim else int(entry),)
     if isinstance(entry, bool | float | np.ndarray):
-        raise IndexError(f"{user_location()}: an index is an int, a slice or an array of ints.")
+        raise PositionError(f"{user_location()}: an index is an int, a slice or an array of ints.")
     return (operator.index(entry),)
 
 
@@ -266,7 +280,7 @@ def _inside(entry: Any, extent: int) -> Any:
     if isinstance(entry, slice):
         return entry
     if np.any(np.asarray(entry) < -extent) or np.any(np.asarray(entry) >= extent):
-        raise IndexError(f"{user_location()}: index {entry} is outside an axis of {extent}.")
+        raise PositionError(f"{user_location()}: index {entry} is outside an axis of {extent}.")
     if isinstance(entry, np.ndarray):
         return np.where(entry < 0, entry + extent, entry)
     return entry + extent if entry < 0 else entry

@@ -9,7 +9,10 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.linalg
+import scipy.signal
 import scipy.special
+import scipy.stats
 
 RNG = np.random.default_rng(3)
 
@@ -253,7 +256,7 @@ FUNCTIONS = (
         lambda s: np.sinc(s),
         analytic=False,
     ),
-    row("np.i0", 3, lambda m: np.i0(m), pending=True),
+    row("np.i0", 3, lambda m: np.i0(m), analytic=False),
 )
 STEPS = (
     unary("np.sign", 2, "m", "s", analytic=False),
@@ -460,9 +463,10 @@ INDEXING = (
     row(
         "`x[i] = v`",
         1,
-        lambda v: v,
-        note="Build the array with np.array or np.concatenate, or choose with np.where.",
-        pending=True,
+        lambda v: _assigned(v),
+        lambda m: _columns_assigned(m),
+        note="in a trace, of arrays of the loss's own; i is a constant, or one condition",
+        analytic=False,
     ),
     row(
         "`x += v`, `x *= v`",
@@ -471,6 +475,21 @@ INDEXING = (
         note="x is bound anew; an argument of the loss is not changed in place",
     ),
 )
+
+
+def _assigned(v):
+    out = np.zeros(len(v) + 1)
+    for i in range(len(v)):
+        out[i + 1] = 0.5 * out[i] + v[i] ** 2
+    out[2:4] *= 2.0
+    return out
+
+
+def _columns_assigned(m):
+    out = np.ones_like(m)
+    out[:, 1] = m[:, 0] * 3.0
+    out[[0, 2], 3] += m[0, :2]
+    return out
 
 
 def _in_place(v):
@@ -947,8 +966,54 @@ REDUCTIONS = (
         lambda m: np.trapezoid(m, np.array([0.0, 1.0, 3.0, 3.5])),
         lambda v, w: np.trapezoid(v, w),
     ),
-    row("np.prod", 1, lambda m: np.prod(m), lambda m: m.prod(axis=0), pending=True),
-    row("np.cumsum", 3, lambda m: np.cumsum(m), lambda m: m.cumsum(axis=0), pending=True),
+    row(
+        "np.prod",
+        1,
+        lambda m: np.prod(m),
+        lambda m: m.prod(axis=0),
+        lambda zeros: np.prod(zeros),
+        lambda zeros: np.prod(zeros[1:]),
+        lambda t: np.prod(t, axis=(0, 2), keepdims=True),
+        lambda m: np.prod(m, axis=1, where=CONSTANT.mask, initial=2.0),
+        lambda e: np.prod(e),
+        lambda m: np.multiply.reduce(m, axis=-1),
+    ),
+    row("np.nanprod", 0, lambda nan: np.nanprod(nan, axis=1), analytic=False),
+    row(
+        "np.cumsum",
+        3,
+        lambda m: np.cumsum(m),
+        lambda m: m.cumsum(axis=0),
+        lambda t: np.cumsum(t, axis=1),
+        lambda e: np.cumsum(e),
+        lambda m: np.add.accumulate(m, axis=1),
+        lambda v: np.cumulative_sum(v, include_initial=True),
+    ),
+    row(
+        "np.cumprod",
+        0,
+        lambda v: np.cumprod(v),
+        lambda m: np.cumprod(m, axis=1),
+        lambda zeros: np.cumprod(zeros),
+        lambda m: np.multiply.accumulate(m, axis=0),
+        lambda v: np.cumulative_prod(v),
+    ),
+    row(
+        "np.nancumsum, np.nancumprod",
+        0,
+        lambda nan: np.nancumsum(nan, axis=1),
+        lambda nan: np.nancumprod(nan, axis=0),
+        analytic=False,
+    ),
+    row(
+        "ufunc.accumulate",
+        0,
+        lambda v: np.maximum.accumulate(v),
+        lambda m: np.minimum.accumulate(m, axis=1),
+        lambda v: np.logaddexp.accumulate(v),
+        note="of add, multiply, maximum, minimum and logaddexp",
+        analytic=False,
+    ),
 )
 PRODUCTS = (
     row(
@@ -1231,51 +1296,234 @@ CREATION = (
         analytic=False,
     ),
 )
-COMING = (
-    *(
-        row(name, tier, pending=True)
-        for name, tier in (
-            ("np.linalg.solve", 2),
-            ("np.linalg.svd", 3),
-            ("np.linalg.eigh", 3),
-            ("np.linalg.cholesky", 3),
-            ("np.linalg.eig", 3),
-            ("np.linalg.det", 3),
-            ("np.linalg.inv", 3),
-            ("np.linalg.slogdet", 3),
-            ("np.linalg.pinv", 3),
-            ("np.argmax", 2),
-            ("np.partition", 3),
-            ("np.sort", 3),
-            ("scipy.stats: logpdf", 1),
-            ("scipy.stats: pdf", 2),
-            ("scipy.stats: cdf", 2),
-            ("scipy.stats.norm.logpdf", 2),
-            ("scipy.signal.convolve", 2),
-            ("scipy.integrate.odeint", 2),
-            ("scipy.special.logsumexp", 1),
-            ("scipy.special.multigammaln", 1),
-            ("scipy.special.beta", 3),
-            ("scipy.special.betainc", 3),
-            ("scipy.special.betaln", 3),
-            ("scipy.special.erfcinv", 3),
-            ("scipy.special.erfinv", 3),
-            ("scipy.special.gamma", 3),
-            ("scipy.special.gammainc", 3),
-            ("scipy.special.gammaincc", 3),
-            ("scipy.special.gammasgn", 3),
-            ("scipy.special.i1", 3),
-            ("scipy.special.iv", 3),
-            ("scipy.special.ive", 3),
-            ("scipy.special.j0", 3),
-            ("scipy.special.j1", 3),
-            ("scipy.special.jv", 3),
-            ("scipy.special.polygamma", 3),
-            ("scipy.special.rgamma", 3),
-            ("scipy.special.y0", 3),
-            ("scipy.special.y1", 3),
-            ("scipy.special.yn", 3),
-        )
+LINALG = (
+    row(
+        "np.linalg.solve",
+        2,
+        lambda q, u: np.linalg.solve(q, u),
+        lambda q, z: np.linalg.solve(q, z),
+        lambda q, z: np.linalg.solve(np.stack([q, z]), q),
+    ),
+    row(
+        "np.linalg.inv",
+        3,
+        lambda q: np.linalg.inv(q),
+        lambda q, z: np.linalg.inv(np.stack([q, z])),
+    ),
+    row("np.linalg.det", 3, lambda q: np.linalg.det(q), lambda q, z: np.linalg.det([q, z])),
+    row("np.linalg.slogdet", 3, lambda q: np.linalg.slogdet(q)[1], analytic=False),
+    row(
+        "np.linalg.cholesky",
+        3,
+        lambda q: np.linalg.cholesky(q @ q.T + np.eye(3)),
+        lambda q: np.linalg.cholesky(q @ q.T + np.eye(3), upper=True),
+        note="one half is read; the derivative is shared by both",
+        analytic=False,
+    ),
+    row(
+        "np.linalg.eigh, eigvalsh",
+        3,
+        lambda q: np.linalg.eigh(q + q.T)[0],
+        lambda q: np.linalg.eigh(q + q.T)[1] ** 2,
+        lambda q: np.linalg.eigvalsh(q + q.T, UPLO="U"),
+        note="vectors of eigenvalues that are equal have no derivative, which raises",
+        analytic=False,
+    ),
+    row(
+        "np.linalg.eig, eigvals",
+        3,
+        lambda q: np.linalg.eigvals(q @ q.T),
+        note="where the eigenvalues are real; others raise when the kernel runs",
+        analytic=False,
+    ),
+    row(
+        "np.linalg.svd, svdvals",
+        3,
+        lambda m: np.linalg.svd(m, full_matrices=False)[1],
+        lambda m: np.linalg.svd(m, full_matrices=False)[0] ** 2,
+        lambda m: np.linalg.svd(m.T, compute_uv=False),
+        lambda q, z: np.linalg.svdvals(np.stack([q, z])),
+        note="with full_matrices=False, or of square matrices",
+        analytic=False,
+    ),
+    row(
+        "np.linalg.qr",
+        0,
+        lambda q: np.linalg.qr(q)[1],
+        lambda m: np.linalg.qr(m.T)[0],
+        lambda m: np.linalg.qr(m, mode="r"),
+        analytic=False,
+    ),
+    row(
+        "np.linalg.pinv",
+        3,
+        lambda m: np.linalg.pinv(m),
+        lambda q: np.linalg.pinv(q),
+        analytic=False,
+    ),
+    row(
+        "np.linalg.lstsq",
+        0,
+        lambda m, k: np.linalg.lstsq(m.T, k)[0],
+        lambda m, u: np.linalg.lstsq(m, u)[0],
+        analytic=False,
+    ),
+)
+ORDERING = (
+    row(
+        "np.sort",
+        3,
+        lambda v: np.sort(v),
+        lambda m: np.sort(m, axis=0),
+        lambda t: np.sort(t, axis=None),
+        lambda e: np.sort(e),
+        analytic=False,
+    ),
+    row(
+        "np.argsort",
+        0,
+        lambda v: v[np.argsort(v)],
+        lambda m: np.take_along_axis(m, np.argsort(-m, axis=1), 1),
+        analytic=False,
+    ),
+    row(
+        "np.partition, np.argpartition",
+        3,
+        lambda v: np.partition(v, 2)[2],
+        lambda v: v[np.argpartition(v, 1)[1]],
+        note="all of it comes sorted",
+        analytic=False,
+    ),
+    row(
+        "np.argmax, np.argmin",
+        2,
+        lambda v: v[np.argmax(v)],
+        lambda m: np.take_along_axis(m, np.argmin(m, axis=1, keepdims=True), 1),
+        analytic=False,
+    ),
+    row(
+        "np.searchsorted, np.digitize",
+        0,
+        lambda v, w: v * np.searchsorted(np.sort(w), v),
+        lambda v: v * np.digitize(v, [-1.0, 0.0, 1.0]),
+        analytic=False,
+    ),
+    row(
+        "np.median, np.quantile, np.percentile",
+        0,
+        lambda v: np.median(v),
+        lambda m: np.median(m, axis=0, keepdims=True),
+        lambda v: np.quantile(v, [0.1, 0.35, 0.9]),
+        lambda m: np.percentile(m, 30, axis=1),
+        lambda v: np.quantile(v, 0.4, method="lower"),
+        note="q is plain numbers; the methods that take at most two neighbours",
+        analytic=False,
+    ),
+    row(
+        "np.interp",
+        0,
+        lambda v: np.interp(v, [-2.0, 0.0, 2.0], [1.0, 3.0, 2.0]),
+        lambda v, w: np.interp(v, np.sort(w), w),
+        analytic=False,
+    ),
+)
+PYTHON_FUNCTIONS = (
+    row(
+        "scipy.special.logsumexp",
+        1,
+        lambda m: scipy.special.logsumexp(m),
+        lambda m: scipy.special.logsumexp(m, axis=1, keepdims=True),
+        lambda m, p: scipy.special.logsumexp(m, axis=0, b=p),
+        analytic=False,
+    ),
+    row(
+        "scipy.special.softmax, log_softmax",
+        0,
+        lambda m: scipy.special.softmax(m, axis=1),
+        lambda m: scipy.special.log_softmax(m, axis=0),
+        analytic=False,
+    ),
+    row(
+        "scipy.special.multigammaln",
+        1,
+        lambda far: scipy.special.multigammaln(far + 1.0, 3),
+        analytic=False,
+    ),
+    row(
+        "scipy.special.polygamma",
+        3,
+        lambda p: scipy.special.polygamma(2, p),
+        lambda p: scipy.special.polygamma(0, p),
+        analytic=False,
+    ),
+    row(
+        "scipy.stats: logpdf, logpmf",
+        1,
+        lambda m: scipy.stats.t.logpdf(m, 4.0, 0.1, 2.0),
+        lambda p: scipy.stats.gamma.logpdf(p, 2.5, scale=1.5),
+        lambda unit: scipy.stats.beta.logpdf(0.5 + unit / 2.0, 2.0, 3.0),
+        lambda p: scipy.stats.chi2.logpdf(p, 3.0),
+        lambda p: scipy.stats.poisson.logpmf([1, 0, 4, 2], p),
+        lambda p: scipy.stats.dirichlet.logpdf([0.2, 0.3, 0.5], p[:, 0]),
+        lambda m, q: scipy.stats.multivariate_normal.logpdf(m.T, q[0], q @ q.T + np.eye(3)),
+        note="norm, t, beta, chi2, gamma, dirichlet, multivariate_normal, poisson and 20 others",
+        analytic=False,
+    ),
+    row(
+        "scipy.stats.norm.logpdf",
+        2,
+        lambda m, s: scipy.stats.norm.logpdf(m, s, 1.5),
+        lambda m, r: scipy.stats.norm(scale=r).logpdf(m),
+        analytic=False,
+    ),
+    row(
+        "scipy.stats: pdf, pmf",
+        2,
+        lambda m: scipy.stats.norm.pdf(m),
+        lambda p: scipy.stats.expon.pdf(p, scale=2.0),
+        analytic=False,
+    ),
+    row(
+        "scipy.stats: cdf, sf, logcdf",
+        2,
+        lambda m: scipy.stats.norm.cdf(m, 0.2, 2.0),
+        lambda m: scipy.stats.norm.logcdf(m),
+        lambda m: scipy.stats.t.cdf(m, 4.0),
+        lambda p, r: scipy.stats.gamma.cdf(p, r),
+        lambda p: scipy.stats.gamma.sf(p, 2.0),
+        lambda unit: scipy.stats.beta.cdf(0.5 + unit / 2.0, 2.0, 3.0),
+        analytic=False,
+    ),
+    row(
+        "scipy.signal.convolve",
+        2,
+        lambda v, u: scipy.signal.convolve(v, u),
+        lambda m, q: scipy.signal.convolve(m, q, mode="same"),
+        lambda m, q: scipy.signal.convolve(m, q[:2, :2], mode="valid"),
+        analytic=False,
+    ),
+    row(
+        "scipy.linalg.solve_triangular",
+        0,
+        lambda q, u: scipy.linalg.solve_triangular(q + 2.0 * np.eye(3), u, lower=True),
+        lambda q, z: scipy.linalg.solve_triangular(q + 2.0 * np.eye(3), z, trans=1),
+        analytic=False,
+    ),
+    row(
+        "scipy.linalg.cho_factor, cho_solve, cholesky",
+        0,
+        lambda q, u: scipy.linalg.cho_solve(
+            scipy.linalg.cho_factor(q @ q.T + np.eye(3), lower=True), u
+        ),
+        lambda q: scipy.linalg.cholesky(q @ q.T + np.eye(3)),
+        analytic=False,
+    ),
+    row("scipy.linalg.expm", 0, lambda q: scipy.linalg.expm(q), analytic=False),
+    row(
+        "scipy.integrate.odeint",
+        2,
+        pending=True,
+        note="write the steps of a Runge-Kutta method: a loop in Python stays one in the kernel",
     ),
 )
 SPECIAL = (
@@ -1308,6 +1556,48 @@ SPECIAL = (
         lambda unit: scipy.special.logit(unit * 0.5 + 0.5),
         analytic=False,
     ),
+    row(
+        "scipy.special.gamma, rgamma, gammasgn",
+        3,
+        lambda p: scipy.special.gamma(p),
+        lambda p: scipy.special.rgamma(p),
+        lambda p: scipy.special.gammasgn(p) * p,
+        analytic=False,
+    ),
+    row(
+        "scipy.special.beta, betaln, betainc",
+        3,
+        lambda p: scipy.special.beta(p, 1.5),
+        lambda p, r: scipy.special.betaln(p, r),
+        lambda p, unit: scipy.special.betainc(p, 2.0, 0.5 + unit / 2.0),
+        note="with derivatives in the parameters",
+        analytic=False,
+    ),
+    row(
+        "scipy.special.gammainc, gammaincc",
+        3,
+        lambda p, r: scipy.special.gammainc(r, p),
+        lambda p, r: scipy.special.gammaincc(r, p),
+        note="with derivatives in the parameters",
+        analytic=False,
+    ),
+    row(
+        "scipy.special.erfinv, erfcinv",
+        3,
+        lambda unit: scipy.special.erfinv(unit),
+        lambda unit: scipy.special.erfcinv(unit + 1.0),
+        analytic=False,
+    ),
+    row(
+        "scipy.special.i1, iv, ive, j0, j1, jv, y0, y1, yn",
+        3,
+        lambda p: scipy.special.i1(p),
+        lambda p: scipy.special.iv(1.5, p) + scipy.special.ive(0.5, p),
+        lambda p: scipy.special.j0(p) + scipy.special.j1(p) + scipy.special.jv(2.5, p),
+        lambda p: scipy.special.y0(p) + scipy.special.y1(p) + scipy.special.yn(2, p),
+        note="the order is a plain number: a derivative in it raises",
+        analytic=False,
+    ),
     row("scipy.special.ndtr", 0, lambda m: scipy.special.ndtr(m), analytic=False),
     row("scipy.special.xlogy", 0, lambda p: scipy.special.xlogy(p, p), analytic=False),
 )
@@ -1326,21 +1616,21 @@ FAMILIES = {
     "Products": PRODUCTS,
     "Differences, polynomials": DIFFERENCES,
     "Making arrays": CREATION,
-    "SciPy": SPECIAL,
-    "Not yet": COMING,
+    "Linear algebra": LINALG,
+    "Sorting, searching": ORDERING,
+    "SciPy's ufuncs": SPECIAL,
+    "SciPy's Python functions": PYTHON_FUNCTIONS,
 }
 ROWS_OF_ALL = tuple(row for rows in FAMILIES.values() for row in rows)
 
 # What NumPy does not hand to a Value, or what has no meaning for one.
 ELSEWHERE = {
-    "`math.sin(x)`, ...": "`np.sin(x)`; in a trace `math.floor`, `ceil` and `trunc` work.",
-    "`np.vectorize(f)(x)`": "`f(x)` with `np.where` for its branches: it is elementwise.",
-    "`np.random.normal(...)` in a loss": "Draw outside, and pass it: the trace draws once.",
-    "`np.asarray(x)`, `np.array([x, y])` of arrays": "`x` as it is; `np.stack([x, y])`.",
-    "`np.full(n, x)`": "`np.broadcast_to(x, n)`, or `np.full(n, x, like=x)`.",
-    "`A.dot(x)`, `A.clip(x)`, ... of a plain array": "`np.dot(A, x)`, `np.clip(A, x, None)`.",
-    "`out[i] = x`, `out += x` of a plain array": "`np.stack`, `np.concatenate`, `out = out + x`.",
     "`float(x)`, `int(x)`, `bool(x)`, `if x:`": "`np.where(condition, a, b)`; see the README.",
-    "`x.astype(int)`": "`np.floor(x)`, `np.round(x)`: only floats carry a derivative.",
+    "`np.random.normal(...)` in a loss": "Draw outside, and pass it: the trace would draw once.",
+    "`out[i] = x` of a plain array, without a trace": "`out = np.zeros(n, like=x)`.",
+    "`x[i] = v` without a trace": "`out = np.zeros_like(x); out[...] = x; out[i] = v`.",
+    "`np.asarray(x)` without a trace": "`x` as it is; `np.stack([x, y])` of several.",
+    "scipy's Python functions without a trace": "Those of the same name in `jitgrad.scipy`.",
+    "`np.sum([x, y])`, ... of a list of arrays": "`np.sum(np.stack([x, y]))`.",
     "`out=`, `where=` and `dtype=` of ufuncs": "`np.where(mask, np.f(x), y)`, `x.astype(...)`.",
 }

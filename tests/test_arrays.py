@@ -281,7 +281,10 @@ def test_unsupported(call, message):
         (lambda v: np.insert(v, 9, 1.0, axis=0), "index 9 is out of bounds"),
         (lambda v: np.pad(v, -1), "negative width"),
         (lambda v: np.block([[v], v]), "not alike deep"),
-        (lambda v: np.broadcast_arrays(v, np.ones(3)), "do not broadcast"),
+        (lambda v: np.broadcast_arrays(v, np.ones(3)), "shape mismatch"),
+        (lambda v: np.array_split(v, 0), "sections must be larger than 0"),
+        (lambda v: np.repeat(v, -1), "np.repeat of -1 times"),
+        (lambda v: np.roll(v, 1, axis=5), "axis 5 of an array"),
         (lambda v: np.outer(v, v).reshape(7), "144 elements cannot have the shape 7"),
     ],
 )

@@ -73,6 +73,12 @@ def test_reductions_of_nothing(name):
         np.testing.assert_array_equal(found, expected)
 
 
+def test_norms_of_nothing():
+    for order, axis in itertools.product((None, 1, np.inf), (None, 0, (0, 1))):
+        found = number(np.linalg.norm(Value(np.zeros((0, 3))), order, axis))
+        np.testing.assert_array_equal(found, np.linalg.norm(np.zeros((0, 3)), order, axis))
+
+
 NORMS = [None, 1, 2, 3, 1.5, 0.5, -1, -2, np.inf, -np.inf, 0]
 
 

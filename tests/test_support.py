@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 import types
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from jitgrad.call import chosen_inputs, inputs
 from jitgrad.errors import JitgradError, UnsupportedError
 from jitgrad.instead import IN_PLACE, INSTEAD
 from jitgrad.interpreter import run, verify
+from jitgrad.outside import Rebuilt
 from jitgrad.pipeline import FORWARD, PASSES
 from jitgrad.program import Accumulate, Affine, Assign, Buffer, Loop, Ref
 from jitgrad.protocols import NUMPY
@@ -57,14 +59,26 @@ def loss_of(call, numpy=np):
         for x, at in zip(args, given(call), strict=True):  # whether the call depends on it or not
             total = total + 0.0 * numpy.sum(x[~np.isnan(at)] if np.ndim(at) else x)
         for n, out in enumerate(leaves(call(*args))):
-            rng = np.random.default_rng(n)
             kind = np.float32 if kind_of(args[0]) == np.float32 else float
-            v, w = (np.asarray(rng.normal(size=np.shape(out)), kind)[()] for _ in range(2))
+            v, w = (uneven(n + shift, np.shape(out), kind) for shift in (0.0, 0.5))
             out = numpy.where(out, 1.0, 0.0) if kind_of(out) == np.bool_ else out
             total = total + numpy.sum(w * out) + numpy.sum(v * (out * out)) / 2.0
         return total
 
     return loss
+
+
+def uneven(start, shape, kind):
+    """Weights of both signs, each another one."""
+    weights = np.cos(np.arange(math.prod(shape)) * 1.7 + start).reshape(shape)
+    return weights.astype(kind)[()]
+
+
+def over_values(call):
+    """The call as a trace makes it: with what stands for NumPy's and SciPy's functions."""
+    changed = Rebuilt([]).of(call)
+    changed.__signature__ = inspect.signature(call)
+    return changed
 
 
 def kind_of(out):
@@ -113,7 +127,7 @@ def derivative(row, call):
 def eager(call, dtype="f8"):
     """The results of a call on Values, and the gradient of its loss."""
     values = [Value(x) for x in given(call, dtype)]
-    loss = loss_of(call)(*values)
+    loss = loss_of(over_values(call))(*values)
     loss.backward()
     grads = [np.broadcast_to(x.grad, x.shape) for x in values]
     return loss.data, grads
@@ -181,7 +195,7 @@ def test_every_function_that_is_registered_is_in_the_table():
 def test_eager_values(row):
     for call in row.calls:
         expected = call(*given(call))
-        found = call(*(Value(x) for x in given(call)))
+        found = over_values(call)(*(Value(x) for x in given(call)))
         same_numbers(found, expected)
         for one, other in zip(leaves(found), leaves(expected), strict=True):
             kind = one.element_type if isinstance(one, Value) else np.asarray(one).dtype
@@ -306,7 +320,7 @@ def test_float32(row):
         if not any(np.ndim(x) for x in arrays):
             continue
         expected = leaves(call(*arrays))
-        found = leaves(call(*map(Value, arrays)))
+        found = leaves(over_values(call)(*map(Value, arrays)))
         for one, other in zip(found, expected, strict=True):
             if np.ndim(other) and all(np.ndim(x) for x in arrays):  # eager scalars are floats
                 kind = one.element_type if isinstance(one, Value) else np.asarray(one).dtype

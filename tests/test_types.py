@@ -17,6 +17,7 @@ from jitgrad.ops import OPS, library_call
 from jitgrad.pipeline import PASSES
 from jitgrad.simplify import prepare
 from jitgrad.special_rows import Refused
+from jitgrad.tape import Recording, Tape
 
 N, M = 40, 6
 RNG = np.random.default_rng(5)
@@ -281,6 +282,37 @@ def test_promotion_is_numpy_s(name, eager):
     for part, (key, right) in zip(found, expected.items(), strict=True):
         assert part.dtype == right.dtype, (key, others[key[1]])
         np.testing.assert_array_equal(part, right, err_msg=str(key))
+
+
+FURTHER = {
+    "fmax": np.fmax,
+    "fmod": np.fmod,
+    "copysign": np.copysign,
+    "heaviside": np.heaviside,
+    "logaddexp2": np.logaddexp2,
+    "floor_divide": operator.floordiv,
+    "rint": lambda a, b: np.rint(a),
+    "trunc": lambda a, b: np.trunc(a),
+    "cbrt": lambda a, b: np.cbrt(b) if np.ndim(b) else np.cbrt(a),
+    "isfinite": lambda a, b: np.isfinite(a),
+    "float_power": np.float_power,
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", FURTHER)
+def test_promotion_of_further_functions(name):
+    apply, tape = FURTHER[name], Tape()
+    pairs = itertools.product(ARRAYS.values(), [*ARRAYS.values(), *SCALARS])
+    expected = [(numpy_s(apply, *pair), *pair) for pair in pairs]
+    with Recording(tape):
+        found = [apply(tape.lift(a), tape.lift(b)) for right, a, b in expected if right is not None]
+    known = [case for case in expected if case[0] is not None]
+    for part, (right, first, other) in zip(found, known, strict=True):
+        if right.dtype == np.int8 and first.dtype == bool:
+            continue  # truths, which NumPy counts
+        kind = np.float32 if right.dtype == np.float16 else right.dtype
+        assert part.element_type == kind, (first.dtype, other)
 
 
 def test_reductions_have_numpy_s_types():
