@@ -131,7 +131,7 @@ def matrix_power(a: Array, n: int) -> Any:
             result = a if result is None else result @ a
         n //= 2
         a = a @ a if n else a
-    return as_value(identity_like(a)) if result is None else result
+    return as_value(np.eye(a.shape[-1], dtype=a.element_type)) if result is None else result
 
 
 # --- factors -------------------------------------------------------------------------------------

@@ -295,7 +295,7 @@ class _Lowering:
             assert isinstance(ref, Ref)
             outer, core = ref.index[: len(ref.index) - len(own)], ref.index[-len(own) :]
             moving = zip(core, whole, shape, strict=True)
-            assert all(place == index or extent == 1 for place, index, extent in moving)
+            assert 0 in shape or all(place == index or n == 1 for place, index, n in moving)
             arrays.append(Ref(ref.buffer, (*outer, *whole)))
             loops += zip(own, shape, strict=True)
         return Call(arrays[0], leaf.symbol.op, tuple(arrays[1:]), tuple(loops), site)

@@ -62,6 +62,8 @@ class Row(NamedTuple):
         Whether a complex step gives its derivative.
     pending : bool
         Whether it does not work yet.
+    single : bool
+        Whether what it makes of float32 is float32.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Row(NamedTuple):
     note: str = ""
     analytic: bool = True
     pending: bool = False
+    single: bool = True
 
 
 def row(name, tier, *calls, **more):
@@ -1310,7 +1313,9 @@ LINALG = (
         lambda q: np.linalg.inv(q),
         lambda q, z: np.linalg.inv(np.stack([q, z])),
     ),
-    row("np.linalg.det", 3, lambda q: np.linalg.det(q), lambda q, z: np.linalg.det([q, z])),
+    row(
+        "np.linalg.det", 3, lambda q: np.linalg.det(q), lambda q, z: np.linalg.det(np.stack([q, z]))
+    ),
     row("np.linalg.slogdet", 3, lambda q: np.linalg.slogdet(q)[1], analytic=False),
     row(
         "np.linalg.cholesky",
@@ -1435,6 +1440,7 @@ PYTHON_FUNCTIONS = (
         lambda m: scipy.special.logsumexp(m, axis=1, keepdims=True),
         lambda m, p: scipy.special.logsumexp(m, axis=0, b=p),
         analytic=False,
+        single=False,
     ),
     row(
         "scipy.special.softmax, log_softmax",
@@ -1442,12 +1448,14 @@ PYTHON_FUNCTIONS = (
         lambda m: scipy.special.softmax(m, axis=1),
         lambda m: scipy.special.log_softmax(m, axis=0),
         analytic=False,
+        single=False,
     ),
     row(
         "scipy.special.multigammaln",
         1,
         lambda far: scipy.special.multigammaln(far + 1.0, 3),
         analytic=False,
+        single=False,
     ),
     row(
         "scipy.special.polygamma",
@@ -1455,6 +1463,7 @@ PYTHON_FUNCTIONS = (
         lambda p: scipy.special.polygamma(2, p),
         lambda p: scipy.special.polygamma(0, p),
         analytic=False,
+        single=False,
     ),
     row(
         "scipy.stats: logpdf, logpmf",
@@ -1468,6 +1477,7 @@ PYTHON_FUNCTIONS = (
         lambda m, q: scipy.stats.multivariate_normal.logpdf(m.T, q[0], q @ q.T + np.eye(3)),
         note="norm, t, beta, chi2, gamma, dirichlet, multivariate_normal, poisson and 20 others",
         analytic=False,
+        single=False,
     ),
     row(
         "scipy.stats.norm.logpdf",
@@ -1475,6 +1485,7 @@ PYTHON_FUNCTIONS = (
         lambda m, s: scipy.stats.norm.logpdf(m, s, 1.5),
         lambda m, r: scipy.stats.norm(scale=r).logpdf(m),
         analytic=False,
+        single=False,
     ),
     row(
         "scipy.stats: pdf, pmf",
@@ -1482,6 +1493,7 @@ PYTHON_FUNCTIONS = (
         lambda m: scipy.stats.norm.pdf(m),
         lambda p: scipy.stats.expon.pdf(p, scale=2.0),
         analytic=False,
+        single=False,
     ),
     row(
         "scipy.stats: cdf, sf, logcdf",
@@ -1493,6 +1505,7 @@ PYTHON_FUNCTIONS = (
         lambda p: scipy.stats.gamma.sf(p, 2.0),
         lambda unit: scipy.stats.beta.cdf(0.5 + unit / 2.0, 2.0, 3.0),
         analytic=False,
+        single=False,
     ),
     row(
         "scipy.signal.convolve",
@@ -1501,6 +1514,7 @@ PYTHON_FUNCTIONS = (
         lambda m, q: scipy.signal.convolve(m, q, mode="same"),
         lambda m, q: scipy.signal.convolve(m, q[:2, :2], mode="valid"),
         analytic=False,
+        single=False,
     ),
     row(
         "scipy.linalg.solve_triangular",
@@ -1508,6 +1522,7 @@ PYTHON_FUNCTIONS = (
         lambda q, u: scipy.linalg.solve_triangular(q + 2.0 * np.eye(3), u, lower=True),
         lambda q, z: scipy.linalg.solve_triangular(q + 2.0 * np.eye(3), z, trans=1),
         analytic=False,
+        single=False,
     ),
     row(
         "scipy.linalg.cho_factor, cho_solve, cholesky",
@@ -1517,8 +1532,9 @@ PYTHON_FUNCTIONS = (
         ),
         lambda q: scipy.linalg.cholesky(q @ q.T + np.eye(3)),
         analytic=False,
+        single=False,
     ),
-    row("scipy.linalg.expm", 0, lambda q: scipy.linalg.expm(q), analytic=False),
+    row("scipy.linalg.expm", 0, lambda q: scipy.linalg.expm(q), analytic=False, single=False),
     row(
         "scipy.integrate.odeint",
         2,
@@ -1526,15 +1542,7 @@ PYTHON_FUNCTIONS = (
         note="write the steps of a Runge-Kutta method: a loop in Python stays one in the kernel",
     ),
 )
-SPECIAL = (
-    row(
-        "scipy.special.expit",
-        1,
-        lambda m: scipy.special.expit(m),
-        lambda s: scipy.special.expit(s),
-        analytic=False,
-    ),
-    row("scipy.special.gammaln", 2, lambda p: scipy.special.gammaln(p), analytic=False),
+ic=False),
     row(
         "scipy.special.psi, digamma",
         3,
@@ -1572,6 +1580,7 @@ SPECIAL = (
         lambda p, unit: scipy.special.betainc(p, 2.0, 0.5 + unit / 2.0),
         note="with derivatives in the parameters",
         analytic=False,
+        single=False,
     ),
     row(
         "scipy.special.gammainc, gammaincc",

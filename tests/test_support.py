@@ -233,6 +233,7 @@ AUTOGRAD_IS_WRONG = {
     "np.std": [3],
     "np.var": [3],
     "np.linalg.norm": [3],
+    "np.prod": [2, 3, 5],
     "np.full_like": [0, 2],
 }
 
@@ -322,7 +323,8 @@ def test_float32(row):
         expected = leaves(call(*arrays))
         found = leaves(over_values(call)(*map(Value, arrays)))
         for one, other in zip(found, expected, strict=True):
-            if np.ndim(other) and all(np.ndim(x) for x in arrays):  # eager scalars are floats
+            scalars = not all(np.ndim(x) for x in arrays)  # eager scalars are floats
+            if np.ndim(other) and row.single and not scalars:
                 kind = one.element_type if isinstance(one, Value) else np.asarray(one).dtype
                 assert kind in (np.asarray(other).dtype, object)
         value, grads = eager(call, "f4")
@@ -331,7 +333,7 @@ def test_float32(row):
         program, data, names, seen = lowered(call, "f4")
         traced = run(gradient(program, names), data)
         kinds = [(np.shape(x), np.asarray(x).dtype) for x in expected]
-        for x in seen:
+        for x in seen if row.single else []:
             assert (x.shape, x.element_type) in kinds
         for n, name in enumerate(names):
             close(grads[n], slopes[n], SINGLE)
@@ -342,10 +344,12 @@ def together(calls):
     """The sum of some calls' losses, its arguments and what they receive."""
     names = sorted({name for call in calls for name in inspect.signature(call).parameters})
 
+    made = [over_values(call) for call in calls]
+
     def loss(*args):
         of = dict(zip(names, args, strict=True))
         return sum(
-            loss_of(c)(*(of[name] for name in inspect.signature(c).parameters)) for c in calls
+            loss_of(c)(*(of[name] for name in inspect.signature(c).parameters)) for c in made
         )
 
     args = [getattr(SAMPLES, name) for name in names]
@@ -396,7 +400,7 @@ def test_methods_in_place_are_refused(name):
 
 @pytest.mark.parametrize("name", INSTEAD)
 def test_refused_functions_say_what_to_write(name):
-    function = getattr(np.add if hasattr(np.add, name) else np, name)
+    function = getattr(np.hypot if hasattr(np.hypot, name) else np, name)
     v = Value(np.ones((2, 2)))
     for arguments in ((v,), (v, v), (v, v, v), (v, 0, 0), (v, [0], [1.0], 0)):
         try:
