@@ -282,3 +282,12 @@ def test_what_numpy_refuses_for_truth_values(f):
 def test_the_reciprocal_of_integers_is_not_made_a_fraction():
     with pytest.raises(errors.UnsupportedError, match=r"write 1\.0 / n"):
         jitgrad.compile(lambda x, n: np.sum(np.reciprocal(n) * x))(np.ones(2), np.array([1, 2]))
+
+
+def test_zeros_beside_an_array_stay_beside_it():
+    """A fill of a part was moved into the loop over the whole, after what it overwrote."""
+
+    def f(x, y):
+        return np.sum((np.concatenate([np.zeros(2), x]) + y) ** 2)
+
+    assert array_agrees(f, "made(0, 3)", "made(1, 5)", argnums=(0, 1))
