@@ -1542,7 +1542,15 @@ PYTHON_FUNCTIONS = (
         note="write the steps of a Runge-Kutta method: a loop in Python stays one in the kernel",
     ),
 )
-ic=False),
+SPECIAL = (
+    row(
+        "scipy.special.expit",
+        1,
+        lambda m: scipy.special.expit(m),
+        lambda s: scipy.special.expit(s),
+        analytic=False,
+    ),
+    row("scipy.special.gammaln", 2, lambda p: scipy.special.gammaln(p), analytic=False),
     row(
         "scipy.special.psi, digamma",
         3,
