@@ -342,6 +342,8 @@ def _sink(program: Program, node: Node, nodes: list[Node], at: int) -> list[Node
     assert isinstance(loop, Loop)
     steps = _steps(loop, target.buffer, program)
     size, count = program.buffers[target.buffer].shape[0], loop.extent.constant
+    if node.extent != Affine(size):  # a part only, such as what `np.pad` puts beside an array
+        return None
     if steps is None or loop.extent.terms or not (size - count <= 4 and max(steps) + count <= size):
         return None
     step = min(steps) if loop.backward else max(steps)

@@ -282,3 +282,12 @@ def test_what_numpy_refuses_for_truth_values(f):
 def test_the_reciprocal_of_integers_is_not_made_a_fraction():
     with pytest.raises(errors.UnsupportedError, match=r"write 1\.0 / n"):
         jitgrad.compile(lambda x, n: np.sum(np.reciprocal(n) * x))(np.ones(2), np.array([1, 2]))
+
+
+def test_zeros_beside_an_array_stay_beside_it():
+    """A fill of a part was moved into the loop over another part, before what is put there."""
+    low = jitgrad.compile(lambda x, y: np.sum(np.array([0.0] * 4 + list(x)) + y)).lower(
+        np.ones(7), np.ones(11)
+    )
+    assert "[i + 4] = x[i]" in low.source
+    assert "[i + 4] = 0.0" not in low.source
