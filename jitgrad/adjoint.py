@@ -157,7 +157,7 @@ class _Adjoint:
                     nodes.append(Loop(index, extent, body, not node.backward))
             elif self._root(node.target.buffer) in self.active:
                 mirror = self._mirror_call if isinstance(node, Call) else self._mirror
-                nodes.extend(mirror(node, scope))  # type: ignore[arg-type]
+                nodes.extend(mirror(node, scope))
         return tuple(nodes)
 
     def _mirror(self, node: Assign | Accumulate, scope: _Scope) -> list[Node]:
@@ -340,8 +340,7 @@ def _active(program: Program, wrt: Sequence[str]) -> set[str]:
             edges.append((root(node.value.buffer), root(node.target.buffer)))
         elif isinstance(node, Call):
             for argument in ROUTINES[node.routine].active:
-                operand = node.operands[argument]
-                edges.append((root(operand.buffer), root(node.target.buffer)))
+                edges.append((root(node.operands[argument].buffer), root(node.target.buffer)))
         elif isinstance(node, Assign):
             for operand, partial in zip(node.operands, OPS[node.op].partials, strict=True):
                 if isinstance(operand, Ref) and partial is not None:

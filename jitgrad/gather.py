@@ -201,17 +201,17 @@ def _positions(tape: Any, where: Any, extent: int) -> Any:
 
 def _given(tape: Any, where: Value, extent: int) -> Traced:
     """Return integers that are known when the kernel runs as positions on an axis."""
-    where = tape.lift(where)
-    if where.kind[0] not in "iu":
-        what = "a condition" if where.kind == "b1" else "floats"
-        advice = "np.where(condition, x, 0.0)" if where.kind == "b1" else "x[i.astype(int)]"
+    given: Traced = tape.lift(where)
+    if given.kind[0] not in "iu":
+        what = "a condition" if given.kind == "b1" else "floats"
+        advice = "np.where(condition, x, 0.0)" if given.kind == "b1" else "x[i.astype(int)]"
         raise UnsupportedError(
             f"{user_location()}: indexing by {what} in a trace: which elements are taken is "
             f"known only when the kernel runs. Write {advice}"
         )
-    if not tape.holds_integers(where) or tape.most_of(where) > extent:
-        flat = tape.reshape(where, -1)
+    if not tape.holds_integers(given) or tape.most_of(given) > extent:
+        flat = tape.reshape(given, -1)
         whole = tape.routine(flat, np.array([float(extent)]), "positions")
-        where = tape.reshape(whole, where.dims)
-    tape.note_indexed(where, extent)
-    return where
+        given = tape.reshape(whole, given.dims)
+    tape.note_indexed(given, extent)
+    return given

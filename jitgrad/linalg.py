@@ -26,7 +26,6 @@ from jitgrad.matrix_rules import (
 )
 from jitgrad.protocols import implements
 from jitgrad.ufuncs import Array, as_value
-from jitgrad.value import Value
 
 
 class SlogdetResult(NamedTuple):
@@ -58,7 +57,7 @@ class SVDResult(NamedTuple):
     Vh: Any
 
 
-def _matrix(function: str, a: Array, square: bool = False) -> Value:
+def _matrix(function: str, a: Array, square: bool = False) -> Any:
     """Check that an argument is a matrix, or a stack of them; integers become floats."""
     a = as_value(a)
     if a.ndim < 2 or (square and a.shape[-1] != a.shape[-2]):

@@ -46,7 +46,8 @@ def transposed(a: Array) -> Any:
 
 def lower_half(a: Array, k: int = 0) -> Any:
     """Return matrices with zeros above the k-th diagonal."""
-    return np.where(np.tri(*np.shape(a)[-2:], k, dtype=bool), a, 0.0)
+    rows, columns = np.shape(a)[-2:]
+    return np.where(np.tri(rows, columns, k) != 0.0, a, 0.0)
 
 
 def identity_like(a: Array) -> Any:

@@ -179,8 +179,10 @@ class Recorder:
 
     def _table(self, data: Array) -> Traced:
         if data.dtype == object:
-            whole: Traced = assemble([(data[at], at) for at in np.ndindex(data.shape)], data.shape)
-            return whole
+            together: Traced = assemble(
+                [(data[at], at) for at in np.ndindex(data.shape)], data.shape
+            )
+            return together
         if data.dtype.kind not in "fiub":
             raise ArgumentError(
                 f"{user_location()}: an array of dtype {data.dtype} was used; expected real numbers"

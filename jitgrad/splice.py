@@ -11,7 +11,9 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from jitgrad.graph import newest_serial
 from jitgrad.lower import lower
@@ -52,7 +54,7 @@ class Spliced(NamedTuple):
     """
 
     buffers: dict[str, Buffer]
-    tables: dict[str, object]
+    tables: dict[str, np.ndarray[Any, Any]]
     body: Block
     result: str
 

@@ -64,7 +64,7 @@ def _asarray(make: Function) -> Function:
     return call
 
 
-def _full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", **_: Any) -> Any:
+def _full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", **_: Any) -> Any:
     if isinstance(fill_value, Value):
         return creation.full(shape, fill_value, dtype)
     return filled(np.full(shape, fill_value, dtype, order))
@@ -120,8 +120,21 @@ NUMPY |= {"full": _full, "take": _take, "vectorize": _Vectorized}
 
 _RENAMED = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
 _RENAMED |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "pow": "power"}
-_SAME = ("sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "exp2", "expm1", "log1p", "log2")
-_SAME += ("log10", "sqrt", "cbrt", "fabs", "floor", "ceil", "hypot", "radians", "degrees", "fmod")
+_SAME: tuple[str, ...] = (
+    "sin",
+    "cos",
+    "tan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "exp",
+    "exp2",
+    "expm1",
+    "log1p",
+    "log2",
+)
+_SAME += ("log10", "sqrt", "cbrt", "fabs", "floor", "ceil", "hypot", "radians", "degrees", "fmod"),
+)
 _SPECIAL = {"erf": "erf", "erfc": "erfc", "gamma": "gamma", "lgamma": "gammaln"}
 
 

@@ -26,7 +26,8 @@ _MODES = ("full", "same", "valid")
 
 def convolve(in1: Array, in2: Array, mode: str = "full", method: str = "auto") -> Any:
     """Convolve two arrays of as many dimensions, directly whatever the method."""
-    a, b = as_value(in1), as_value(in2)
+    a: Any = as_value(in1)
+    b: Any = as_value(in2)
     if a.ndim != b.ndim or mode not in _MODES:
         raise ShapeError(
             f"{user_location()}: convolve of arrays of shapes {a.shape} and {b.shape} with "
