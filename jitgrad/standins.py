@@ -120,20 +120,9 @@ NUMPY |= {"full": _full, "take": _take, "vectorize": _Vectorized}
 
 _RENAMED = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
 _RENAMED |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "pow": "power"}
-_SAME: tuple[str, ...] = (
-    "sin",
-    "cos",
-    "tan",
-    "sinh",
-    "cosh",
-    "tanh",
-    "exp",
-    "exp2",
-    "expm1",
-    "log1p",
-    "log2",
-)
-_SAME += ("log10", "sqrt", "cbrt", "fabs", "floor", "ceil", "hypot", "radians", "degrees", "fmod"),
+_SAME = (
+    *("sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "exp2", "expm1", "log1p", "log2"),
+    *("log10", "sqrt", "cbrt", "fabs", "floor", "ceil", "hypot", "radians", "degrees", "fmod"),
 )
 _SPECIAL = {"erf": "erf", "erfc": "erfc", "gamma": "gamma", "lgamma": "gammaln"}
 
