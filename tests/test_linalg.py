@@ -1,5 +1,7 @@
 """Linear algebra: values against NumPy, first and second derivatives against mpmath."""
 
+import functools
+
 import mpmath
 import numpy as np
 import pytest
@@ -8,7 +10,9 @@ from mpmath import mp
 import jitgrad
 from jitgrad import Value
 from jitgrad.adjoint import gradient
+from jitgrad.call import inputs
 from jitgrad.interpreter import run, verify
+from jitgrad.pipeline import PASSES
 from jitgrad.simplify import prepare
 from tests.test_corpus import dotted
 
@@ -166,11 +170,11 @@ def mp_derivatives(function, at, direction):
         return float(ends[1]), float(first), float(second)
 
 
-def printed(low):
-    """The generated source in CPython."""
-    namespace = {}
-    exec(low.source, namespace)
-    return namespace[low.kernel.__name__]
+def lowered(function, at):
+    """The Program of a function of one array, and what its inputs hold."""
+    bound, traced = jitgrad.compile(function)._trace((at,), {})
+    names = [argument.buffer for argument in traced.arguments]
+    return prepare(traced.program), dict(zip(names, inputs(bound, traced), strict=True))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -184,14 +188,124 @@ def test_value_and_derivatives(name):
     eager.backward()
     assert eager.data == pytest.approx(value, rel=1e-12)
     assert np.sum(x.grad * direction) == pytest.approx(first, rel=1e-12)
-    low = jitgrad.compile(function).lower(at)
-    given, slopes = [at, *low.captured_arrays()], np.full(at.shape, np.nan)
-    found = printed(low)(*given, slopes)
-    assert found == pytest.approx(value, rel=1e-12)
-    assert np.sum(slopes * direction) == pytest.approx(first, rel=1e-12)
-    np.testing.assert_allclose(slopes, x.grad, rtol=1e-11, atol=1e-12 * abs(first))
-    program = dotted(gradient(prepare(low.program), ["in1"]), "in1", direction)
-    again = verify(gradient(program, ["in1"]))
-    names = [k for k, b in again.buffers.items() if b.kind == "input" and b.views is None]
-    curvature = run(again, dict(zip(names, given, strict=True))).buffers["grad2_in1"]
+    program, given = lowered(function, at)
+    slopes = gradient(program, ["in1"])
+    optimised = functools.reduce(lambda made, step: step(made), PASSES, slopes)
+    for made in (slopes, optimised):
+        found = run(made, given)
+        assert found.value == pytest.approx(value, rel=1e-12)
+        assert np.sum(found.buffers["grad_in1"] * direction) == pytest.approx(first, rel=1e-12)
+    again = verify(gradient(dotted(slopes, "in1", direction), ["in1"]))
+    curvature = run(again, given).buffers["grad2_in1"]
     assert np.sum(curvature * direction) == pytest.approx(second, rel=1e-11)
+
+
+def every_routine(a):
+    q, r = LA.qr(a[:, :3])
+    u, s, vt = LA.svd(a[:3], full_matrices=False)
+    values, vectors = LA.eigh(a + a.T)
+    factor = LA.cholesky(positive(a))
+    rank_one = LA.pinv(a[:, :2]) @ a
+    return (
+        np.sum(LA.solve(a, B) * B)
+        + np.sum(LA.inv(a).T @ B)
+        + LA.det(a)
+        + LA.slogdet(a)[1]
+        + np.sum(q**2 * LEFT[:3])
+        + np.sum(r**2)
+        + np.sum(u**2 * LEFT[:3])
+        + np.sum(vt**2 * LEFT[:4])
+        + np.sum(s**3)
+        + cubes(values, vectors, LEFT)
+        + np.sum(factor * W)
+        + np.sum(rank_one)
+        + np.sum(LA.eigvals(positive(a)))
+        + np.sum(np.sort(a, axis=None) * np.arange(16.0))
+        + np.max(a[np.argmax(a, axis=0), np.arange(4)])
+        + np.sum(np.interp(a, [-2.0, 0.0, 3.0], [1.0, 0.0, 2.0]))
+        + np.sum(a[np.floor(np.abs(a[0])).astype(int) % 4, 1])
+    )
+
+
+def test_every_routine_in_one_kernel():
+    value, slopes = jitgrad.compile(every_routine).value_and_grad(A)
+    assert value == pytest.approx(every_routine(A), rel=1e-12)
+    x = Value(A)
+    every_routine(x).backward()
+    np.testing.assert_allclose(slopes, x.grad, rtol=1e-11, atol=1e-11)
+
+
+# --- where there is no derivative, or no result --------------------------------------------------
+
+
+def test_functions_of_equal_eigenvalues_have_derivatives():
+    def spread(a):
+        values, vectors = LA.eigh(a)
+        return np.sum(values**3) + np.sum((vectors * np.exp(values)) @ vectors.T)
+
+    value, slopes = jitgrad.compile(spread).value_and_grad(np.eye(3))
+    assert value == pytest.approx(3.0 + 3.0 * np.e)
+    np.testing.assert_allclose(slopes, 3.0 * np.eye(3) + np.e, rtol=1e-12)
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_eigenvectors_of_equal_eigenvalues_have_none(eager):
+    def first(a):
+        return LA.eigh(a)[1][0, 0] + LA.eigh(a)[1][1, 0] * 2.0
+
+    with pytest.raises(LA.LinAlgError, match="there twice have no derivative"):
+        if eager:
+            first(Value(np.eye(3))).backward()
+        else:
+            jitgrad.compile(first).grad(np.eye(3))
+
+
+def test_the_determinant_of_a_singular_matrix_has_its_cofactors():
+    a = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.0, 1.0, 1.0]])
+    value, slopes = jitgrad.compile(LA.det).value_and_grad(a)
+    cofactors = [
+        [(-1) ** (i + j) * LA.det(np.delete(np.delete(a, i, 0), j, 1)) for j in range(3)]
+        for i in range(3)
+    ]
+    assert value == pytest.approx(0.0, abs=1e-15)
+    np.testing.assert_allclose(slopes, cofactors, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "function, at, message",
+    [
+        (lambda a: np.sum(LA.inv(a)), np.ones((2, 2)), "Singular matrix"),
+        (lambda a: np.sum(LA.cholesky(a)), -np.eye(2), "not positive definite"),
+        (lambda a: np.sum(LA.eigvals(a)), np.array([[0.0, 1.0], [-1.0, 0.0]]), "are complex"),
+        (lambda a: np.sum(LA.svdvals(a)), np.full((2, 2), np.nan), "infs or NaNs"),
+    ],
+)
+def test_what_has_no_result_raises_as_in_numpy(function, at, message):
+    with pytest.raises(LA.LinAlgError, match=message):
+        jitgrad.compile(function).value_and_grad(at)
+
+
+def test_a_computed_index_is_checked():
+    def taken(x):
+        return np.sum(x[np.floor(x).astype(int)])
+
+    fun = jitgrad.compile(taken)
+    assert fun(np.array([0.5, 1.5, -0.5])) == 0.5 + 1.5 - 0.5
+    with pytest.raises(IndexError, match="outside of its axis"):
+        fun(np.array([0.5, 3.0, 1.0]))
+
+
+@pytest.mark.parametrize(
+    "function, message",
+    [
+        (lambda a: LA.solve(a, np.ones(3)), "expected b to have 4 rows"),
+        (lambda a: LA.inv(a[:2]), "expected a square matrix"),
+        (lambda a: LA.svd(a[:2]), "Write full_matrices=False"),
+        (lambda a: LA.qr(a[:, :2], mode="complete"), "Write mode='reduced'"),
+    ],
+)
+def test_shapes_that_do_not_fit(function, message):
+    for call in (lambda: function(Value(A)), lambda: jitgrad.compile(function)(A)):
+        with pytest.raises(jitgrad.JitgradError, match=message) as caught:
+            call()
+        assert "test_linalg.py" in str(caught.value)
