@@ -4,6 +4,7 @@ Written over the routines of LAPACK and matrix products; see `matrix_rules` for 
 Where NumPy reads one half of a symmetric matrix, so does the value here; the derivative is shared
 by both halves, as in JAX and PyTorch.
 
+>>> from jitgrad import Value
 >>> a = Value([[4.0, 1.0], [1.0, 3.0]])
 >>> round(float(np.linalg.slogdet(a).logabsdet.data), 12)
 2.397895272798

@@ -3,6 +3,7 @@
 A sorted array is the array picked in the order of its elements: the derivative goes back to where
 each element came from. Equal elements stay in order, which decides who gets it.
 
+>>> from jitgrad import Value
 >>> np.sort(Value([3.0, 1.0, 2.0]))
 Value(data=[1. 2. 3.], grad=0)
 """

@@ -1,5 +1,6 @@
 """scipy.linalg's functions for Values, over NumPy's.
 
+>>> from jitgrad import Value
 >>> solve_triangular(Value([[2.0, 0.0], [1.0, 1.0]]), np.array([2.0, 3.0]), lower=True)
 Value(data=[1. 2.], grad=0)
 """

@@ -1,5 +1,6 @@
 """scipy.signal's convolutions for Values.
 
+>>> from jitgrad import Value
 >>> convolve(Value([1.0, 2.0, 3.0]), np.array([1.0, 1.0]))
 Value(data=[1. 3. 5. 3.], grad=0)
 """

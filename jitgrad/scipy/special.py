@@ -1,5 +1,6 @@
 """scipy.special's Python functions, for Values; its ufuncs take Values as they are.
 
+>>> from jitgrad import Value
 >>> logsumexp(Value([0.0, 0.0])).data == np.log(2.0)
 np.True_
 """

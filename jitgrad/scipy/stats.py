@@ -4,6 +4,7 @@ A distribution is a few formulas in its standard form, each of `x` and the shape
 `distributions`). Parametrisations are SciPy's; the formulas stand in the documentation of
 scipy.stats.
 
+>>> from jitgrad import Value
 >>> round(float(norm.logpdf(Value(1.0), loc=0.0, scale=2.0).data), 12)
 -1.737085713765
 """
