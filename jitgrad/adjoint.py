@@ -214,11 +214,12 @@ class _Adjoint:
             self.buffers |= found.buffers
             self.tables |= found.tables
             own = [(loop.index, loop.extent.constant) for loop in node.around(operand)]
-            moved = {name: Affine.index(prefix + name) for name, _ in own}
+            moved = {name: Affine.index(f"{prefix}to_{name}") for name, _ in own}
             place = operand.substitute({**back, **moved}).index
             received = Ref(found.result, (*outer, *moved.values()))
             add = Accumulate(Ref(self._bar_name(operand.buffer), place), received, node.site)
-            nodes += [*found.body, nest([(prefix + name, extent) for name, extent in own], add)]
+            loops = [(f"{prefix}to_{name}", extent) for name, extent in own]
+            nodes += [*found.body, nest(loops, add)]
         return nodes
 
     def _fresh_prefix(self) -> str:

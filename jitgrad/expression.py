@@ -301,12 +301,6 @@ def imports(
     ours += [lines["numpy"]] if "numpy" in lines else []
     made = [lines["special"].replace("special", "jitgrad.special")] if "special" in lines else []
     made += [f"from jitgrad.blas import {DOT}"] if re.search(rf"(?<![.\w]){DOT}\(", body) else []
-    sources = {ROUTINES[name].module for name in routines}
-    made += [
-        f"from {source} import "
-        + ", ".join(sorted(name for name in routines if ROUTINES[name].module == source))
-        for source in sorted(sources)
-    ]
     made += _routine_imports(routines)
     made += [f"from jitgrad.vector_math import {', '.join(vectors)}"] if vectors else []
     return "\n\n".join(filter(None, [lines.get("math", ""), "\n".join(ours), "\n".join(made)]))

@@ -10,8 +10,8 @@ a NumPy function or an operator it becomes a plain array, or one Value if there 
 >>> out[1] = Value(2.0) * 3.0
 >>> np.sum(out[:2])
 Value(data=6.0, grad=0)
->>> np.sum(out[:1])
-0.0
+>>> out[:1] + 2.0
+array([2.])
 """
 
 from __future__ import annotations

@@ -183,6 +183,8 @@ def assemble(parts: Sequence[tuple[Operand, tuple[Any, ...]]], shape: tuple[int,
 def _compute(function: Function, name: str, operands: Sequence[Operand], *arguments: Any) -> Any:
     try:
         return plain(function(*arguments))
+    except np.linalg.LinAlgError:
+        raise
     except ValueError as error:
         shapes = " and ".join(str(np.shape(number_of(operand))) for operand in operands)
         where = user_location()

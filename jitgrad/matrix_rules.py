@@ -165,9 +165,9 @@ def eigh_parts(packed: Array) -> tuple[Any, Any]:
 def _eigh(_: int, g: Array, out: Array, a: Array) -> Any:
     """Giles, section 3.1, made symmetric."""
     (values, vectors), (g_values, g_vectors) = eigh_parts(out), eigh_parts(g)
-    turned = transposed(vectors) @ g_vectors
-    mixed = routine("divide_by_gaps", 0.5 * (turned - transposed(turned)), values)
-    return vectors @ (mixed + diagonal_matrix(g_values)) @ transposed(vectors)
+    mixed = routine("divide_by_gaps", transposed(vectors) @ g_vectors, values)
+    inner = 0.5 * (mixed + transposed(mixed)) + diagonal_matrix(g_values)
+    return vectors @ inner @ transposed(vectors)
 
 
 @_rule("eig")
@@ -204,10 +204,9 @@ def _svd(_: int, g: Array, out: Array, a: Array) -> Any:
     (u, s, vt), (gu, gs, gvt) = svd_parts(out, m, n), svd_parts(g, m, n)
     left, right = transposed(u) @ gu, vt @ transposed(gvt)
     squares = s * s
-    # Antisymmetric numerators over gaps are symmetric.
-    across = routine("divide_by_gaps", 0.5 * (left - transposed(left)), squares)
-    along = routine("divide_by_gaps", 0.5 * (right - transposed(right)), squares)
-    inner = 2.0 * (across * s[..., None, :] + s[..., :, None] * along) + diagonal_matrix(gs)
+    across, along = (routine("divide_by_gaps", part, squares) for part in (left, right))
+    across, along = across + transposed(across), along + transposed(along)
+    inner = across * s[..., None, :] + s[..., :, None] * along + diagonal_matrix(gs)
     received = u @ inner @ vt
     if m > n:
         received = received + _over(gu - u @ left, s[..., None, :]) @ vt

@@ -325,11 +325,13 @@ def nest(loops: Sequence[tuple[str, int]], *body: Node) -> Node:
     return Loop(f"once_{only.target.buffer}", Affine(1), block)
 
 
-def map_refs(node: Node, changed: Callable[[Ref], Ref]) -> Node:
+def map_refs(node: Node, change: Callable[[Ref], Ref]) -> Node:
     """Rebuild a node with each of its Refs changed, first those inside of positions."""
+    return _map_whole(node, lambda ref: change(_with_atoms(ref, change) if ref.gathers() else ref))
 
-    def change(ref: Ref) -> Ref:
-        return changed(_with_atoms(ref, changed) if ref.gathers() else ref)
+
+def _map_whole(node: Node, change: Callable[[Ref], Ref]) -> Node:
+    """Rebuild a node with the Refs changed that are not inside of positions."""
 
     def operand(value: Operand) -> Operand:
         return change(value) if isinstance(value, Ref) else value
@@ -346,7 +348,7 @@ def map_refs(node: Node, changed: Callable[[Ref], Ref]) -> Node:
         )
     if isinstance(node, Call):
         return node._replace(target=change(node.target), operands=tuple(map(change, node.operands)))
-    return node._replace(body=tuple(map_refs(child, changed) for child in node.body))
+    return node._replace(body=tuple(_map_whole(child, change) for child in node.body))
 
 
 def _with_atoms(ref: Ref, change: Callable[[Ref], Ref]) -> Ref:
@@ -367,7 +369,7 @@ def substitute(node: Node, values: Mapping[str, Affine]) -> Node:
         body = tuple(substitute(child, values) for child in node.body)
         limit = None if node.limit is None else node.limit.substitute(values)
         return node._replace(extent=node.extent.substitute(values), body=body, limit=limit)
-    return map_refs(node, lambda ref: ref.substitute(values))
+    return _map_whole(node, lambda ref: ref.substitute(values))
 
 
 def storage(buffers: Mapping[str, Buffer], name: str) -> tuple[str, int]:

@@ -252,14 +252,13 @@ def _eig(out: Array, a: Array) -> Any:
 def divide_by_gaps(out: Array, numerators: Array, values: Array) -> None:
     """Compute ``numerators[i, j] / (values[j] - values[i])``, and 0 on the diagonal.
 
-    Where two values are equal but for rounding there is no such quotient. It is 0 if the numerator
-    is 0 but for rounding too: then whatever is asked for does not depend on how the space that
-    belongs to the value is spanned.
+    Where two values are equal, or nearly so, there is no such quotient. It is 0 where both
+    numerators of the pair are 0 but for rounding: then nothing depends on these vectors.
 
     Raises
     ------
     LinAlgError
-        If the numerator is not 0.
+        If they are not. A difference of the two alone says nothing: it goes to 0 with the gap.
     """
     n = values.shape[0]
     size, largest = 0.0, 0.0
@@ -271,9 +270,9 @@ def divide_by_gaps(out: Array, numerators: Array, values: Array) -> None:
         for j in range(n):
             gap = values[j] - values[i]
             out[i, j] = 0.0
-            if i != j and abs(gap) > 1e-13 * n * size:
+            if i != j and abs(gap) > 1e-10 * size:
                 out[i, j] = numerators[i, j] / gap
-            elif i != j and abs(numerators[i, j]) > 1e-8 * largest:
+            elif i != j and abs(numerators[i, j]) > 1e-12 * largest:
                 raise np.linalg.LinAlgError(
                     "Eigenvectors of an eigenvalue that is there twice have no derivative"
                 )

@@ -66,7 +66,7 @@ def test_every_pass_is_explained():
 
 @pytest.mark.parametrize("name", sorted(docs.module_trees()))
 def test_doctests(name):
-    module = importlib.import_module(f"jitgrad.{name}")
+    module = importlib.import_module(f"jitgrad.{name.replace('/', '.')}")
     assert doctest.testmod(module).failed == 0
 
 

@@ -1,4 +1,4 @@
-"""Made by jitgrad from gravity (corpus.py:gravity): 78 instructions in 30 statements."""
+"""Made by jitgrad from gravity (corpus.py:gravity): 84 instructions in 30 statements."""
 
 import numpy as np
 from numpy import sqrt
@@ -118,34 +118,34 @@ def gravity_gradient(x, m, grad_x, grad_m):
         t11_i = t11[i]
         t15 = -1.0 / t11_i
         t16 = -t15 * t12[i] / (2.0 * t11_i)
-        t17 = t16 * (2.0 * t6[i])
+        t17 = t16 * (2.0 * t4[i])
         t18 = t16 * (2.0 * t5[i])
-        t19 = t16 * (2.0 * t4[i])
+        t19 = t16 * (2.0 * t6[i])
         positions_i = positions[i]
         positions2_i = positions2[i]
         grad_m[positions2_i] += t15 * m[positions_i]
         grad_m[positions_i] += t15 * m[positions2_i]
         # corpus.py:gravity+4
-        grad_x_flat[positions3[i, 2]] += t17
-        grad_x_flat[positions4[i, 2]] -= t17
+        grad_x_flat[positions3[i, 2]] += t19
+        grad_x_flat[positions4[i, 2]] -= t19
         grad_x_flat[positions3[i, 1]] += t18
         grad_x_flat[positions4[i, 1]] -= t18
-        grad_x_flat[positions3[i, 0]] += t19
-        grad_x_flat[positions4[i, 0]] -= t19
+        grad_x_flat[positions3[i, 0]] += t17
+        grad_x_flat[positions4[i, 0]] -= t17
         # corpus.py:gravity+5
         t7_i = t7[i]
         t20 = -1.0 / t7_i
         t21 = -t20 * t8[i] / (2.0 * t7_i)
-        t22 = t21 * (2.0 * t3[i])
+        t22 = t21 * (2.0 * t1[i])
         t23 = t21 * (2.0 * t2[i])
-        t24 = t21 * (2.0 * t1[i])
+        t24 = t21 * (2.0 * t3[i])
         grad_m[0] = add_up(grad_m[0], t20 * m[i + 1])
         grad_m[i + 1] += t20 * m_0
         # corpus.py:gravity+4
-        grad_x[0, 0] = add_up(grad_x[0, 0], t24)
-        grad_x[i + 1, 0] -= t24
+        grad_x[0, 0] = add_up(grad_x[0, 0], t22)
+        grad_x[i + 1, 0] -= t22
         grad_x[0, 1] = add_up(grad_x[0, 1], t23)
         grad_x[i + 1, 1] -= t23
-        grad_x[0, 2] = add_up(grad_x[0, 2], t22)
-        grad_x[i + 1, 2] -= t22
+        grad_x[0, 2] = add_up(grad_x[0, 2], t24)
+        grad_x[i + 1, 2] -= t24
     return energy2
