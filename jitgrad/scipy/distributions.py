@@ -1,7 +1,7 @@
 """Families of distributions: a few formulas in standard form become SciPy's methods.
 
 >>> line = Distribution("line", (), lambda x: 0.0 * x, lambda x: x, support=(_zero, _one))
->>> line.cdf(np.array([-1.0, 0.25, 2.0]), loc=0.0, scale=0.5)
+>>> line.cdf(np.array([-1.0, 0.25, 2.0]), loc=0.0, scale=0.5).data
 array([0. , 0.5, 1. ])
 """
 
