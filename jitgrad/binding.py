@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from jitgrad.errors import ArgumentError, user_location
-from jitgrad.outside import Outside, holds_data, outside, outside_spec
+from jitgrad.places import Found, Place, look
 from jitgrad.signature import (
-    Identity,
     Spec,
     argument_names,
     changeable_defaults,
@@ -23,7 +22,6 @@ from jitgrad.signature import (
     leaf_names,
     names_by_place,
     parameters_of,
-    spec_as_it_is,
     spec_of,
 )
 
@@ -43,14 +41,10 @@ class Bound(NamedTuple):
         The structure of each argument.
     leaves, specs
         Of all arguments, in order.
-    places : sequence of Outside
-        What the function names outside itself.
-    around : sequence of (Outside, content)
-        Those that hold numbers, arrays or containers.
-    outside_leaves, outside_specs
-        Of all of these, in order.
-    key : tuple
-        What the trace depends on.
+    inside : hashable
+        What the trace depends on, of the arguments.
+    around : tuple of Found
+        What the function finds outside itself, as far as earlier traces know.
     """
 
     labelled: tuple[tuple[str, Any], ...]
@@ -59,11 +53,28 @@ class Bound(NamedTuple):
     structures: tuple[Any, ...]
     leaves: list[Any]
     specs: tuple[Spec, ...]
-    places: Sequence[Outside]
-    around: Sequence[tuple[Outside, Any]]
-    outside_leaves: list[Any]
-    outside_specs: tuple[Spec, ...]
-    key: Any
+    inside: Any
+    around: tuple[Found, ...]
+
+    @property
+    def key(self) -> Any:
+        """What the trace depends on."""
+        return self.inside, tuple(found.key for found in self.around)
+
+    @property
+    def places(self) -> list[Place]:
+        """Where the function finds something outside itself."""
+        return [found.place for found in self.around]
+
+    @property
+    def outside_leaves(self) -> list[Any]:
+        """The leaves of all that is around, in order."""
+        return [leaf for found in self.around for leaf in found.leaves]
+
+    @property
+    def outside_specs(self) -> list[Spec]:
+        """How each of these leaves enters the trace."""
+        return [spec for found in self.around for spec in found.specs]
 
     def names(self) -> list[str]:
         """Return a name for each leaf of the arguments."""
@@ -105,7 +116,8 @@ class Binder:
             self.given_keywords = {**function.keywords, **self.given_keywords}
             function = function.func
         self.function = function
-        self.static: set[Any] = set()
+        self.fixed: set[Any] = set()
+        self.known: dict[Any, tuple[Place, ...]] = {}
         self.argnums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         self.inner = parameters_of(function) if self.given else self.signature
 
@@ -132,7 +144,15 @@ class Binder:
             leaves += found
             specs += self._specs(found, number in chosen, argument, name)
         inside = tuple(structures), tuple(specs), keywords
-        return self._with_surroundings(labelled, chosen, leaves, inside)
+        around = tuple(look(place, self.fixed) for place in self.known.get(inside, ()))
+        structures_of = tuple(structures)
+        own = tuple(specs)
+        return Bound(labelled, keywords, chosen, structures_of, leaves, own, inside, around)
+
+    def learn(self, bound: Bound, around: Sequence[Found]) -> Bound:
+        """From now on look at all the places that a trace found; return the call as it was traced."""
+        self.known[bound.inside] = tuple(found.place for found in around)
+        return bound._replace(around=tuple(around))
 
     def complete(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -151,19 +171,9 @@ class Binder:
                 bound.arguments.setdefault(name, default)
         return bound.args, {**self.given_keywords, **bound.kwargs}
 
-    def fix(self, bound: Bound, numbers: Iterable[int]) -> None:
-        """From now on take some leaves of the surroundings as they are: each value is traced."""
-        keys = [
-            (place.key, n)
-            for place, content in bound.around
-            for n in range(len(flatten(content)[0]))
-        ]
-        self.static |= {keys[number] for number in numbers}
-
-    def _outside_spec(self, leaf: Any, place: Outside, number: int) -> Spec:
-        if (place.key, number) in self.static:
-            return spec_as_it_is(leaf)
-        return outside_spec(leaf, place.name)
+    def fix(self, leaves: Iterable[Any]) -> None:
+        """From now on take some leaves of what is outside as they are: each value is traced."""
+        self.fixed |= set(leaves)
 
     def by_place(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -202,34 +212,3 @@ class Binder:
             for leaf, label in zip(leaves, leaf_names(argument, name), strict=True):
                 spec_of(leaf, wanted, label)
             raise
-
-    def _with_surroundings(
-        self, labelled: Any, chosen: tuple[int, ...], leaves: list[Any], inside: Any
-    ) -> Bound:
-        places = outside(self.function)
-        contents = [(place, place.read()) for place in places]
-        around = [(place, content) for place, content in contents if holds_data(content)]
-        others = [(place.key, Identity(it)) for place, it in contents if not holds_data(it)]
-        found: list[Any] = []
-        specs: list[Spec] = []
-        shapes = []
-        for place, content in around:
-            inner, structure = flatten(content)
-            shapes.append((place.key, structure))
-            found += inner
-            specs += [self._outside_spec(leaf, place, n) for n, leaf in enumerate(inner)]
-        structures, own, keywords = inside
-        key = (structures, own, keywords, tuple(shapes), tuple(specs), tuple(others))
-        return Bound(
-            labelled,
-            keywords,
-            chosen,
-            structures,
-            leaves,
-            own,
-            places,
-            around,
-            found,
-            tuple(specs),
-            key,
-        )

@@ -46,6 +46,7 @@ from jitgrad.outside import Wrapper, underlying
 from jitgrad.signature import Identity
 from jitgrad.straight import MISS
 from jitgrad.trace import NumberNeeded, TracedCall, trace
+from jitgrad.watcher import Watcher
 from jitgrad.ways import Way, Ways, taken
 
 
@@ -74,6 +75,7 @@ class CompiledFunction(Wrapper):
         self._latest: tuple[TracedCall, tuple[int, ...]] | None = None
         self._lock = threading.RLock()
         self._ways = Ways(self._binder)
+        self._watcher = Watcher(self.__name__)
         self._methods: dict[Identity, CompiledFunction] = {}
 
     # --- what users call -------------------------------------------------------------------------
@@ -283,13 +285,16 @@ class CompiledFunction(Wrapper):
                 traced = self._traces.get(bound.key)
                 if traced is not None and still_fits(traced):
                     return bound, traced
+                binder = self._binder
                 try:
-                    traced = trace(self._binder.function, bound, self._has_aux)
+                    traced, around = trace(binder.function, bound, self._has_aux, binder.fixed)
                 except NumberNeeded as needed:
-                    self._binder.fix(bound, needed.numbers)
-                    bound = self._binder.bind(args, kwargs)
+                    binder.fix(needed.leaves)
+                    bound = binder.bind(args, kwargs)
                     continue
+                bound = binder.learn(bound, around)
                 self._traces[bound.key] = traced
+                self._watcher.traced(bound)
                 return bound, traced
 
     def _keep(

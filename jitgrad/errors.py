@@ -107,6 +107,14 @@ class ChangedError(JitgradError, RuntimeError):
     """
 
 
+class RetracedWarning(UserWarning):
+    """Something outside a loss is another at each call, so that each call traces the loss anew.
+
+    That is right, and slow. Give it as an argument, or make it a float or an array, which are read
+    at each call without a new trace.
+    """
+
+
 _STANDARD = sysconfig.get_path("stdlib") + os.sep
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _INSIDE = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<frozen")

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from array import array as buffer
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,6 +65,31 @@ class Identity:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Identity) and other.thing is self.thing
+
+
+def frozen(thing: Any) -> Hashable:
+    """Return what tells something from what it may become: its contents, where they can change."""
+    kind = type(thing)
+    if isinstance(thing, bytearray | buffer | memoryview):
+        return kind, bytes(thing)
+    if isinstance(thing, set | frozenset):
+        return kind, frozenset(map(frozen, thing))
+    if isinstance(thing, dict):
+        return kind, tuple((frozen(key), frozen(value)) for key, value in thing.items())
+    if isinstance(thing, list | tuple | deque):
+        return kind, tuple(map(frozen, thing))
+    if isinstance(thing, np.ndarray):
+        return kind, thing.dtype.str, thing.shape, _elements(thing)
+    if isinstance(thing, (*STATIC, float, complex, np.generic)):
+        return kind, repr(thing)  # a NaN equals itself, and 1 is not 1.0
+    return Identity(thing)
+
+
+def _elements(array: Array) -> Hashable:
+    if array.dtype.hasobject:
+        return tuple(map(frozen, array.ravel().tolist()))
+    masked = (frozen(np.ma.getmaskarray(array)),) if isinstance(array, np.ma.MaskedArray) else ()
+    return np.asarray(array).tobytes(), *masked
 
 
 # --- containers ----------------------------------------------------------------------------------
@@ -158,7 +185,7 @@ def spec_of(leaf: Any, differentiated: bool, name: str) -> Spec:
             "expected a number, a NumPy array or a container of them; write "
             f"np.asarray({name}, dtype=float)"
         )
-    return Spec("static", static=Identity(leaf))
+    return Spec("static", static=frozen(leaf))
 
 
 def spec_as_it_is(leaf: Any) -> Spec:

@@ -20,7 +20,7 @@ import math
 import random
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -158,24 +158,82 @@ MATH |= {
     "log": _of_numbers(math.log, _log),
 }
 
-# --- random numbers ------------------------------------------------------------------------------
+# --- what cannot be read again -------------------------------------------------------------------
 
 
 class Refused:
-    """Something that must not be used while a function is traced."""
+    """Something that must not be used while a function is traced, and why."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, what: str, why: str) -> None:
+        self._what, self._why = what, why
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise UnsupportedError(f"{user_location()}: {self._what} in a loss: {self._why}")
+
+    __call__ = __iter__ = __next__ = _refuse
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise UnsupportedError(
-            f"{user_location()}: {self._what}.{name} in a loss: the numbers would be drawn once, "
-            "when it is traced, and be the same at each call. Draw them outside, and pass them as "
-            "an argument"
-        )
+        raise UnsupportedError(f"{user_location()}: {self._what}.{name} in a loss: {self._why}")
 
 
+_DRAWN = (
+    "the numbers would be drawn once, when it is traced, and be the same at each call. Draw them "
+    "outside, and pass them as an argument"
+)
+_USED_UP = (
+    "it would be used up when the function is traced, and not be seen at the next call; make it a "
+    "list"
+)
+_UNSEEN = "what is read through it would not be seen to change; name what you read"
 _GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+
+
+def _is_used_up(thing: Any) -> bool:
+    """Whether it is an iterator of Python's own: reading it once is all there is."""
+    own = type(thing).__module__ in ("builtins", "itertools", "collections", "_csv")
+    return own and isinstance(thing, Iterator)
+
+
+# --- built-ins -----------------------------------------------------------------------------------
+
+
+class _Super:
+    """What ``super()`` gives, with methods that run in a trace's surroundings."""
+
+    def __init__(self, found: Any, outside: Any) -> None:
+        self._found, self._outside = found, outside
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._found, name)
+        if isinstance(found, types.MethodType):
+            return types.MethodType(self._outside.of(found.__func__), found.__self__)
+        return found
+
+
+def _super(outside: Any) -> Function:
+    def call(*args: Any) -> Any:
+        frame = sys._getframe(1)
+        cls = args[0] if args else frame.f_locals["__class__"]
+        of = args[1] if args else frame.f_locals[frame.f_code.co_varnames[0]]
+        return _Super(super(outside.twins.real(cls), of), outside)
+
+    return call
+
+
+def _import(outside: Any) -> Function:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return outside.seen(__import__(*args, **kwargs))
+
+    return call
+
+
+BUILTINS: dict[str, Callable[[Any], Any]] = {
+    "__import__": _import,
+    "super": _super,
+    "globals": lambda _: Refused("globals()", _UNSEEN),
+    "eval": lambda _: Refused("eval()", _UNSEEN),
+    "exec": lambda _: Refused("exec()", _UNSEEN),
+}
 
 # --- modules -------------------------------------------------------------------------------------
 
@@ -224,10 +282,12 @@ def standin(thing: Any) -> Any:
     """Return what stands for something that a loss finds under a name; mostly the thing itself."""
     if isinstance(thing, types.ModuleType):
         if thing.__name__ in RANDOM:
-            return Refused(RANDOM[thing.__name__])
+            return Refused(RANDOM[thing.__name__], _DRAWN)
         return beside(thing) if thing.__name__ in TABLES else thing
     if isinstance(thing, _GENERATORS):
-        return Refused(type(thing).__name__)
+        return Refused(type(thing).__name__, _DRAWN)
+    if _is_used_up(thing):
+        return Refused(f"a {type(thing).__name__}", _USED_UP)
     return _others().get(id(thing), thing)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from jitgrad.errors import UnsupportedError, user_location
 from jitgrad.graph import active
-from jitgrad.outside import ABSENT, Outside, holds_data
+from jitgrad.places import ABSENT, Place, holds_data, stays
 from jitgrad.signature import is_packed
 from jitgrad.value import Value
 
@@ -69,8 +69,8 @@ class Straight:
         What is known of their leaves.
     argnums : tuple of int
         Which arguments' structures are returned.
-    outside : sequence of Outside
-        What the function names outside itself.
+    outside : sequence of Place
+        What the function finds outside itself.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Straight:
         args: tuple[Any, ...],
         known: Leaves,
         argnums: tuple[int, ...],
-        outside: Sequence[Outside],
+        outside: Sequence[Place],
     ) -> None:
         self.checks: list[str] = []
         self.inputs: list[str] = []
@@ -114,22 +114,21 @@ class Straight:
             else f"({''.join(part + ', ' for part in inside)})"
         )
 
-    def _outside(self, place: Outside, number: int) -> None:
+    def _outside(self, place: Place, number: int) -> None:
         """Read data from where the function finds it; check that the rest is still the same."""
-        content = place.read()
-        if place.cell is None:
-            self.names[f"o{number}"] = place.globals
-            path = f"o{number}[{place.name!r}]"
-            if content is ABSENT:
-                self.checks.append(f"{place.name!r} not in o{number}")
-                return
+        content, holder = place.read(), f"o{number}"
+        if content is ABSENT or place.kind == "names":
+            self.names[holder] = place.read
+            path = f"{holder}()"
         else:
-            self.names[f"o{number}"] = place.cell
-            path = f"o{number}.cell_contents"
+            self.names[holder] = place.holder
+            path = place.expression(holder)
         if holds_data(content):
             self._visit(content, path)
-        else:
+        elif stays(content):
             self._same(content, path)
+        else:
+            raise _Misfit
 
     def _same(self, thing: Any, path: str) -> str:
         """Check that a static object is still the same."""
@@ -165,7 +164,7 @@ class Straight:
             )
             if number in self.known.extents:
                 self.checks.append(inside(name, self.known.extents[number]))
-        elif number >= self.own and isinstance(leaf, Value):
+        elif stays(leaf) and (number >= self.own or not isinstance(leaf, Value)):
             return self._same(leaf, path)
         else:
             raise _Misfit
@@ -193,7 +192,7 @@ class Straight:
             f"        if {' and '.join(self.checks) or 'True'}:\n"
             f"{made}\n"
             f"            return kernel({', '.join([*self.inputs, *self.gradients])}), {returned}\n"
-            "    except (TypeError, KeyError, ValueError):\n"
+            "    except (TypeError, KeyError, ValueError, AttributeError):\n"
             "        pass\n"
             "    return MISS\n"
         )
@@ -205,7 +204,7 @@ def straight(
     argnums: Sequence[int],
     single: bool,
     kernel: Any,
-    outside: Sequence[Outside] = (),
+    outside: Sequence[Place] = (),
 ) -> Callable[..., Any] | None:
     """Return a straight ``value_and_grad`` for arguments like these, or None.
 
@@ -248,7 +247,7 @@ def inside(name: str, extent: int) -> str:
     return f"{name}.view(u8).max() < {extent}"
 
 
-def surroundings(outside: Sequence[Outside], start: int, known: Leaves) -> Surroundings:
+def surroundings(outside: Sequence[Place], start: int, known: Leaves) -> Surroundings:
     """Return the parts of a text that reads what a function names; leaves count from ``start``.
 
     Raises
@@ -282,7 +281,7 @@ def straight({parameters}):
                 if value.requires_grad:
                     value._grad += part
             return loss, aux
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, AttributeError):
         pass
     return MISS
 """
@@ -293,7 +292,7 @@ def straight_backward(
     values: Sequence[Any],
     kinds_of_aux: Sequence[tuple[tuple[int, ...], str]],
     kernel: Any,
-    outside: Sequence[Outside] = (),
+    outside: Sequence[Place] = (),
     fixed: Set[int] = frozenset(),
 ) -> Callable[..., Any] | None:
     """Return a straight ``backward`` for a loss over captured scalar Values, or None.

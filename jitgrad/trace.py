@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,8 @@ from jitgrad.errors import DataDependentError, JitgradError, NotScalarError, use
 from jitgrad.graph import newest_serial
 from jitgrad.lower import lower
 from jitgrad.narrow import narrow_tables
-from jitgrad.outside import Outside, Rebuilt, underlying
+from jitgrad.outside import Outside, underlying
+from jitgrad.places import Found, Place, look
 from jitgrad.program import Program
 from jitgrad.shapes import natural_shapes
 from jitgrad.signature import Spec, flatten, leaf_names, unflatten, unpacked
@@ -91,16 +92,25 @@ class TracedCall(NamedTuple):
 class NumberNeeded(Exception):  # noqa: N818 - it never gets out
     """The function asks for numbers of its surroundings: trace it again with these as they are.
 
-    ``numbers`` counts the leaves of the data that the function names.
+    ``leaves`` are keys of places, each with the number of a leaf of what is there.
     """
 
-    def __init__(self, numbers: Iterable[int]) -> None:
+    def __init__(self, leaves: Iterable[tuple[Any, int]]) -> None:
         super().__init__()
-        self.numbers = tuple(numbers)
+        self.leaves = tuple(leaves)
 
 
-def trace(function: Callable[..., Any], bound: Bound, has_aux: bool) -> TracedCall:
+def trace(
+    function: Callable[..., Any], bound: Bound, has_aux: bool, fixed: Container[Any] = ()
+) -> tuple[TracedCall, Sequence[Found]]:
     """Run a function once on traced Values, roll and lower what it did.
+
+    Returns
+    -------
+    TracedCall
+        What it did.
+    sequence of Found
+        What it found outside itself: ``bound.around``, and what was not known before.
 
     Raises
     ------
@@ -110,15 +120,17 @@ def trace(function: Callable[..., Any], bound: Bound, has_aux: bool) -> TracedCa
     started = time.perf_counter()
     tape = Tape(newest_serial())
     arguments = _Inputs(tape)
-    leaves = arguments.add_all("leaf", bound.names(), bound.specs, bound.leaves)
-    rebuilt = Rebuilt([*_replaced(bound, arguments)])
+    around = _Around(bound.around, arguments, fixed)
+    outside = Outside(around.look)
+    given = arguments.add_all("leaf", bound.names(), bound.specs, bound.leaves, 0)
+    leaves = [x if spec.traced else outside.seen(x) for x, spec in zip(given, bound.specs)]
     with Recording(tape):
         try:
-            returned = _run(rebuilt.of(function), bound, leaves)
+            returned = _run(outside.of(function), bound, leaves)
         except DataDependentError as error:
-            raise (arguments.needed(error) or error) from error.__cause__
-        loss, aux, structure = _outputs(function, returned, has_aux, tape)
-    rebuilt.write_back()
+            raise (around.needed(error) or error) from error.__cause__
+        loss, aux, structure = _outputs(function, returned, has_aux, tape, outside)
+    outside.write_back()
     traced = time.perf_counter()
     cols = columns(tape)
     tree = rolled(cols)
@@ -126,7 +138,7 @@ def trace(function: Callable[..., Any], bound: Bound, has_aux: bool) -> TracedCa
     outputs = [loss, *(leaf for leaf in aux if isinstance(leaf, Traced))]
     program = _labelled(narrow_tables(lower(tape, tree, cols, outputs)), arguments)
     lowered = time.perf_counter()
-    return TracedCall(
+    call = TracedCall(
         tape,
         program,
         arguments.all(cols),
@@ -136,6 +148,7 @@ def trace(function: Callable[..., Any], bound: Bound, has_aux: bool) -> TracedCa
         structure,
         {"trace": traced - started, "roll": found - traced, "lower": lowered - found},
     )
+    return call, around.found
 
 
 def _run(function: Callable[..., Any], bound: Bound, leaves: list[Any]) -> Any:
@@ -159,36 +172,25 @@ class _Inputs:
 
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
-        self.found: list[tuple[str, int, str]] = []
-        self.counts = {"leaf": 0, "outside": 0}
+        self.found: dict[int, tuple[str, int, str]] = {}  # by their places among the tape's inputs
 
-    def add_all(self, source: str, names: Any, specs: Any, leaves: Any) -> list[Any]:
-        """Return what the function sees in place of some leaves."""
+    def add_all(self, source: str, names: Any, specs: Any, leaves: Any, start: int) -> list[Any]:
+        """Return what the function sees in place of some leaves, which count from ``start``."""
         triples = zip(names, specs, leaves, strict=True)
-        return [self.add(name, spec, leaf, source) for name, spec, leaf in triples]
+        return [self._add(*triple, source, start + n) for n, triple in enumerate(triples)]
 
-    def add(self, name: str, spec: Spec, leaf: Any, source: str) -> Any:
-        """Return what the function sees in place of a leaf."""
-        number = self.counts[source]
-        self.counts[source] += 1
+    def _add(self, name: str, spec: Spec, leaf: Any, source: str, number: int) -> Any:
         if not spec.traced:
             return leaf
-        self.found.append((source, number, name))
+        self.found[len(self.tape.inputs)] = source, number, name
         traced = self.tape.add_input(name, spec.shape, spec.dtype, kind=spec.of)
         return unpacked(traced, spec.static) if spec.kind == "numbers" else traced
-
-    def needed(self, error: DataDependentError) -> NumberNeeded | None:
-        """Return what to raise for a number that only the surroundings' numbers make."""
-        behind = [self.found[n - 1] for n in error.inputs if n <= len(self.found)]
-        if not behind or any(source != "outside" for source, _, _ in behind):
-            return None
-        return NumberNeeded(number for _, number, _ in behind)
 
     def all(self, cols: Columns) -> tuple[Argument, ...]:
         """Return the kernel's inputs."""
         names = input_names(cols.inputs)
         given = []
-        for n, (source, number, name) in enumerate(self.found, start=1):
+        for n, (source, number, name) in self.found.items():
             extents = tuple(self.tape.indexed.get(n, ()))
             shape, dtype = cols.inputs[n].shape, cols.inputs[n].dtype
             given.append(Argument(names[n], name, source, number, shape, dtype, extents))
@@ -201,22 +203,47 @@ class _Inputs:
         return tuple(given)
 
 
-def _replaced(bound: Bound, arguments: _Inputs) -> Iterator[tuple[Outside, Any]]:
-    """List the surroundings that are traced, each with what the function sees there."""
-    specs = iter(bound.outside_specs)
-    for place, content in bound.around:
-        leaves, structure = flatten(content)
-        own = [next(specs) for _ in leaves]
-        seen = arguments.add_all("outside", leaf_names(content, place.name), own, leaves)
-        if any(spec.traced for spec in own):
-            yield place, unflatten(structure, seen)
+class _Around:
+    """What a trace finds outside the function: what is data there becomes an input."""
+
+    def __init__(self, known: Sequence[Found], inputs: _Inputs, fixed: Container[Any]) -> None:
+        self.inputs, self.fixed = inputs, fixed
+        self.found: list[Found] = []
+        self.starts: dict[Any, tuple[Found, int]] = {}
+        self.leaves: list[tuple[Any, int]] = []  # the key of its place, and its number there
+        for found in known:
+            self._add(found)
+
+    def look(self, place: Place) -> Any:
+        """Return what the function sees in a place."""
+        if place.key not in self.starts:
+            self._add(look(place, self.fixed))
+        found, start = self.starts[place.key]
+        if not any(spec.traced for spec in found.specs):
+            return found.content
+        names = leaf_names(found.content, place.name.strip("_"))
+        seen = self.inputs.add_all("outside", names, found.specs, found.leaves, start)
+        return unflatten(flatten(found.content)[1], seen)
+
+    def needed(self, error: DataDependentError) -> NumberNeeded | None:
+        """Return what to raise for a number that only the surroundings' numbers make."""
+        behind = [self.inputs.found[n] for n in error.inputs if n in self.inputs.found]
+        if not behind or any(source != "outside" for source, _, _ in behind):
+            return None
+        return NumberNeeded(self.leaves[number] for _, number, _ in behind)
+
+    def _add(self, found: Found) -> None:
+        key = found.place.key
+        self.found.append(found)
+        self.starts[key] = found, len(self.leaves)
+        self.leaves += [(key, n) for n in range(len(found.leaves))]
 
 
 # --- what it returned ----------------------------------------------------------------------------
 
 
 def _outputs(
-    function: Any, returned: Any, has_aux: bool, tape: Tape
+    function: Any, returned: Any, has_aux: bool, tape: Tape, outside: Outside
 ) -> tuple[Traced, tuple[Any, ...], Any]:
     name = getattr(function, "__name__", type(function).__name__)
     own = underlying(function)
@@ -232,7 +259,7 @@ def _outputs(
             )
         returned, rest = returned
         leaves, structure = flatten(rest)
-        aux = tuple(_lifted(leaf, tape) for leaf in leaves)
+        aux = tuple(_lifted(outside.twins.real(leaf), tape) for leaf in leaves)
     if isinstance(returned, np.ndarray) and returned.ndim == 0:
         returned = returned.item()
     if not _is_number(returned):
@@ -279,7 +306,7 @@ def _lifted(leaf: Any, tape: Tape) -> Any:
 def _labelled(program: Program, arguments: _Inputs) -> Program:
     """Name the input buffers after the arguments."""
     buffers = dict(program.buffers)
-    for n, (_, _, name) in enumerate(arguments.found, start=1):
+    for n, (_, _, name) in arguments.found.items():
         for key in (f"in{n}", f"in{n}_flat"):
             if key in buffers:
                 label = name + key.removeprefix(f"in{n}")
