@@ -22,8 +22,10 @@ False
 from __future__ import annotations
 
 import ast
+import builtins
 import io
 import itertools
+import keyword
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
@@ -148,6 +150,7 @@ def _differences(
     """Return where numbers differ; None where anything else does, names of locals apart."""
     if len(tokens) != len(others):
         return None
+    locals_of = _locals(tokens), _locals(others)
     names: dict[str, str] = {}
     back: dict[str, str] = {}
     found = []
@@ -158,6 +161,10 @@ def _differences(
             same = names.setdefault(token.string, other.string) == other.string
             if not same or back.setdefault(other.string, token.string) != token.string:
                 return None
+            if token.string != other.string and not (
+                token.string in locals_of[0] and other.string in locals_of[1]
+            ):
+                return None
         elif token.string != other.string:
             header = at == 0 and token.type == tokenize.STRING
             if token.type == tokenize.NUMBER:
@@ -165,6 +172,22 @@ def _differences(
             elif token.type != tokenize.INDENT and not header:
                 return None
     return found
+
+
+def _locals(tokens: Sequence[tokenize.TokenInfo]) -> set[str]:
+    """Return the names that a source gives to its parameters and variables, and to nothing else.
+
+    What is called, imported or looked up in a module means what it says.
+    """
+    names = {token.string for token in tokens if token.type == tokenize.NAME}
+    strings = [token.string for token in tokens]
+    elsewhere = {"import", "from", "def", "as", "."}
+    fixed = {
+        name
+        for before, name, after in zip(["", *strings], strings, [*strings[1:], ""], strict=False)
+        if before in elsewhere or after in ("(", ".")
+    }
+    return names - fixed - set(keyword.kwlist) - set(dir(builtins))
 
 
 def _same(number: float, other: float) -> bool:

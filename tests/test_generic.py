@@ -168,3 +168,35 @@ def test_the_source_names_the_sizes():
         fun.value_and_grad(RNG.standard_normal(n))
     assert "n = x.shape[0]" in fun.source
     assert "range(n - 1)" in fun.source or "range((n - 1))" in fun.source
+
+
+# --- what is called is no name of a local --------------------------------------------------------
+
+SWAPPED = {
+    "functions of NumPy": (np.tanh, np.sin),
+    "reductions": (lambda x: np.max(x), lambda x: np.min(x)),
+    "products": (lambda x: x * np.exp(x), lambda x: x * np.log(x)),
+    "selections": (lambda x: np.maximum(x, 0.5), lambda x: np.minimum(x, 0.5)),
+}
+
+
+@pytest.mark.parametrize("name", SWAPPED)
+@pytest.mark.parametrize("point", [1.5, np.array([0.25, 1.5, 3.0])], ids=["number", "array"])
+def test_another_function_is_another_kernel(name, point):
+    first, second = SWAPPED[name]
+    function = first
+    loss = jitgrad.compile(lambda x: np.sum(function(x)))
+    for function in (first, second, first):
+        for _ in range(2):
+            assert loss(point) == pytest.approx(np.sum(function(point)), rel=1e-14)
+
+
+def test_names_of_locals_may_differ_and_no_others():
+    first = Printed("def k(x):\n    a = np.tanh(x)\n    return a\n", "k", {"x": ()})
+    renamed = Printed("def k(x):\n    b = np.tanh(x)\n    return b\n", "k", {"x": ()})
+    other = Printed("def k(x):\n    a = np.sin(x)\n    return a\n", "k", {"x": ()})
+    kernel = generalised(first, renamed)
+    assert kernel is not None and kernel.fits(renamed)
+    assert generalised(first, other) is None and not kernel.fits(other)
+    module = Printed("def k(x):\n    a = math.tanh(x)\n    return a\n", "k", {"x": ()})
+    assert generalised(first, module) is None
