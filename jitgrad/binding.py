@@ -150,7 +150,7 @@ class Binder:
         return Bound(labelled, keywords, chosen, structures_of, leaves, own, inside, around)
 
     def learn(self, bound: Bound, around: Sequence[Found]) -> Bound:
-        """From now on look at all the places that a trace found; return the call as it was traced."""
+        """Look at all the places that a trace found from now on; return the call as traced."""
         self.known[bound.inside] = tuple(found.place for found in around)
         return bound._replace(around=tuple(around))
 

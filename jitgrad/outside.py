@@ -25,10 +25,10 @@ from collections.abc import Callable
 from typing import Any
 
 from jitgrad.errors import is_library
-from jitgrad.places import ABSENT, Place, cell_place
+from jitgrad.places import ABSENT, Place
 from jitgrad.signature import flatten, unflatten
 from jitgrad.standins import BUILTINS, standin
-from jitgrad.twins import Twins
+from jitgrad.twins import Twins, has_methods
 
 _CONTAINERS = (list, tuple, dict, deque)
 
@@ -81,12 +81,15 @@ class Outside:
         return self.of(thing) if helper(thing) is not None else self.twins.of(thing)
 
     def _inside(self, container: Any) -> Any:
-        leaves, structure = flatten(container)
-        if any(leaf is container for leaf in leaves):
-            return container
+        leaves, structure = flatten(container, _is_tuple_with_methods)
+        if len(leaves) == 1 and leaves[0] is container:
+            return self._fields(container) if _is_tuple_with_methods(container) else container
         seen = [self.seen(leaf) for leaf in leaves]
         same = all(a is b for a, b in zip(seen, leaves, strict=True))
         return container if same else unflatten(structure, seen)
+
+    def _fields(self, fields: Any) -> Any:
+        return self.twins.tuple_of([*map(self.seen, fields)], type(fields))
 
     # --- functions -------------------------------------------------------------------------------
 
@@ -138,8 +141,9 @@ class Outside:
 
     def _fill(self, function: types.FunctionType, made: types.FunctionType) -> None:
         """Put what is seen into a function's cells and globals."""
-        for cell, own in zip(function.__closure__ or (), made.__closure__ or (), strict=True):
-            if own is not cell and (content := self.read(cell_place(cell))) is not ABSENT:
+        cells = zip(function.__closure__ or (), made.__closure__ or (), strict=True)
+        for name, (cell, own) in zip(function.__code__.co_freevars, cells, strict=True):
+            if own is not cell and (content := self.read(Place("cell", cell, name))) is not ABSENT:
                 own.cell_contents = content
         for name in global_names(function.__code__):
             content = self.read(Place("global", function.__globals__, name))
@@ -177,6 +181,10 @@ class Outside:
                     setattr(function, name, value)
 
 
+def _is_tuple_with_methods(thing: Any) -> bool:
+    return isinstance(thing, tuple) and has_methods(type(thing))
+
+
 def underlying(thing: Any) -> types.FunctionType | None:
     """Return the Python function that calling something runs."""
     while not isinstance(thing, types.FunctionType):
@@ -202,8 +210,10 @@ def helper(thing: Any) -> types.FunctionType | None:
     return None if function is None or is_library(function.__code__.co_filename) else function
 
 
-_CALLED = (types.FunctionType, types.MethodType, functools.partial, Wrapper)
-_CALLED += (functools._lru_cache_wrapper,)
+_CALLED: tuple[Any, ...] = (
+    *(types.FunctionType, types.MethodType, functools.partial),
+    *(functools._lru_cache_wrapper, Wrapper),
+)
 
 
 @functools.lru_cache(maxsize=1024)

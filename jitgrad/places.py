@@ -1,8 +1,8 @@
 """Where a loss finds things outside its arguments, and what was found there.
 
-A place is a global, a closure cell or an attribute. Numbers and arrays found there are inputs of the
-kernel, read again at every call, so that a change is never missed; anything else is compared with
-what it was, and the function is traced again when it is another.
+A place is a global, a closure cell or an attribute. Numbers and arrays found there are inputs of
+the kernel, read again at every call, so that a change is never missed; anything else is compared
+with what it was, and the function is traced again when it is another.
 
 >>> rate = 0.5
 >>> place = Place("global", globals(), "rate")
@@ -50,6 +50,8 @@ class Place(NamedTuple):
         try:
             if self.kind == "global":
                 return self.holder[self.name]
+            if self.kind == "cell":
+                return self.holder.cell_contents
             if self.kind == "names":
                 return tuple(vars(self.holder))
             return getattr(self.holder, self.name)
@@ -58,6 +60,8 @@ class Place(NamedTuple):
 
     def expression(self, holder: str) -> str:
         """Return its text, given the name of its holder."""
+        if self.kind == "cell":
+            return f"{holder}.cell_contents"
         if self.kind == "global" or not self.name.isidentifier():
             return f"{holder}[{self.name!r}]"
         return f"{holder}.{self.name}"
@@ -67,11 +71,6 @@ class Place(NamedTuple):
             return self.name
         owner = getattr(self.holder, "__name__", type(self.holder).__name__)
         return f"{owner}.{self.name}"
-
-
-def cell_place(cell: Any) -> Place:
-    """Return the place of a closure cell's contents."""
-    return Place("cell", cell, "cell_contents")
 
 
 class Found(NamedTuple):

@@ -95,9 +95,13 @@ def _elements(array: Array) -> Hashable:
 # --- containers ----------------------------------------------------------------------------------
 
 
-def flatten(tree: Any) -> tuple[list[Any], Any]:
-    """Return the leaves of nested containers and their structure; None is a leaf."""
-    leaves, structure = optree.tree_flatten(tree, is_leaf=is_packed, none_is_leaf=True)
+def flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], Any]:
+    """Return the leaves of nested containers and their structure; None is a leaf.
+
+    ``is_leaf`` says what else is one, of containers.
+    """
+    whole = is_packed if is_leaf is None else lambda part: is_packed(part) or is_leaf(part)
+    leaves, structure = optree.tree_flatten(tree, is_leaf=whole, none_is_leaf=True)
     return leaves, structure
 
 

@@ -122,11 +122,10 @@ def trace(
     arguments = _Inputs(tape)
     around = _Around(bound.around, arguments, fixed)
     outside = Outside(around.look)
-    given = arguments.add_all("leaf", bound.names(), bound.specs, bound.leaves, 0)
-    leaves = [x if spec.traced else outside.seen(x) for x, spec in zip(given, bound.specs)]
+    leaves = arguments.add_all("leaf", bound.names(), bound.specs, bound.leaves, 0)
     with Recording(tape):
         try:
-            returned = _run(outside.of(function), bound, leaves)
+            returned = _run(function, bound, leaves, outside)
         except DataDependentError as error:
             raise (around.needed(error) or error) from error.__cause__
         loss, aux, structure = _outputs(function, returned, has_aux, tape, outside)
@@ -151,16 +150,17 @@ def trace(
     return call, around.found
 
 
-def _run(function: Callable[..., Any], bound: Bound, leaves: list[Any]) -> Any:
+def _run(function: Callable[..., Any], bound: Bound, leaves: list[Any], outside: Outside) -> Any:
     """Call the user's function; of an error of ours that NumPy wrapped, show ours."""
+    made = outside.of(function)
     trees, at = [], 0
     for structure in bound.structures:
-        trees.append(unflatten(structure, leaves[at : at + structure.num_leaves]))
+        trees.append(outside.seen(unflatten(structure, leaves[at : at + structure.num_leaves])))
         at += structure.num_leaves
     positional = len(trees) - len(bound.keywords)
     keywords = dict(zip(bound.keywords, trees[positional:], strict=True))
     try:
-        return function(*trees[:positional], **keywords)
+        return made(*trees[:positional], **keywords)
     except ValueError as error:  # "setting an array element with a sequence"
         if isinstance(error.__cause__, JitgradError):
             raise error.__cause__ from None
@@ -258,8 +258,8 @@ def _outputs(
                 "expected a tuple (loss, aux)"
             )
         returned, rest = returned
-        leaves, structure = flatten(rest)
-        aux = tuple(_lifted(outside.twins.real(leaf), tape) for leaf in leaves)
+        leaves, structure = flatten(outside.twins.plain(rest))
+        aux = tuple(_lifted(leaf, tape) for leaf in leaves)
     if isinstance(returned, np.ndarray) and returned.ndim == 0:
         returned = returned.item()
     if not _is_number(returned):

@@ -21,22 +21,31 @@ import sys
 import types
 from typing import Any, Protocol
 
+import optree
+
 from jitgrad.errors import is_library
 from jitgrad.places import ABSENT, Place, holds_data
 from jitgrad.standins import standin
 
 _NAMESPACES = (types.SimpleNamespace, argparse.Namespace)
-_UNTOUCHED = (BaseException, enum.Enum, tuple)  # named by `except`, singletons, taken apart
+_UNTOUCHED = (BaseException, enum.Enum)  # named by `except`, and singletons
 _MISSING = object()
 
 
 class Surroundings(Protocol):
     """What twins need of the trace's `Outside`."""
 
-    def read(self, place: Place) -> Any: ...
-    def wrote(self, place: Place) -> None: ...
-    def seen(self, thing: Any) -> Any: ...
-    def of(self, thing: Any) -> Any: ...
+    def read(self, place: Place) -> Any:
+        """Return what is seen in a place."""
+
+    def wrote(self, place: Place) -> None:
+        """Let a place hold what the function assigned."""
+
+    def seen(self, thing: Any) -> Any:
+        """Return what stands for something."""
+
+    def of(self, thing: Any) -> Any:
+        """Return a callable that does what this one does, in the trace's surroundings."""
 
 
 class Twins:
@@ -63,16 +72,33 @@ class Twins:
         """Return what a twin stands for; anything else as it is."""
         return self.reals.get(id(thing), thing)
 
+    def tuple_of(self, fields: Any, cls: type) -> Any:
+        """Return a named tuple whose methods run in the trace's surroundings."""
+        return tuple.__new__(self.of(cls), fields)
+
+    def plain(self, tree: Any) -> Any:
+        """Return a container with things in place of their twins."""
+
+        def leaf(part: Any) -> Any:
+            if not _is_twin_of_tuple(part):
+                return self.real(part)
+            return tuple.__new__(self.real(type(part)), map(self.plain, part))
+
+        return optree.tree_map(leaf, tree, is_leaf=_is_twin_of_tuple, none_is_leaf=True)
+
     def _twin(self, thing: Any) -> Any:
         if isinstance(thing, types.ModuleType):
             return ModuleTwin(thing, self.outside)
         if isinstance(thing, type):
             return self._class(thing) if is_users(thing) else thing
-        return self._instance(thing) if is_users(type(thing)) else thing
+        cls: Any = type(thing)
+        return self._instance(thing) if is_users(cls) else thing
 
     def _class(self, cls: type) -> type:
         own_access = isinstance(_in_classes(cls, "__getattribute__"), types.FunctionType)
-        if issubclass(cls, _UNTOUCHED) or own_access:
+        if own_access or issubclass(cls, _UNTOUCHED):
+            return cls
+        if issubclass(cls, tuple) and not has_methods(cls):
             return cls
         try:
             return class_twin(cls, self)
@@ -104,6 +130,23 @@ def is_users(cls: type) -> bool:
     return file is None or not is_library(file)
 
 
+@functools.lru_cache(maxsize=1024)
+def has_methods(cls: type) -> bool:
+    """Whether a class of named tuples has functions of the user's own."""
+    if not (hasattr(cls, "_fields") and is_users(cls)):
+        return False
+    bases = cls.__mro__[: cls.__mro__.index(tuple)]
+    functions = (getattr(found, "fget", found) for base in bases for found in vars(base).values())
+    codes = (f.__code__ for f in functions if isinstance(f, types.FunctionType))
+    return any(
+        code.co_filename != "<string>" and not is_library(code.co_filename) for code in codes
+    )
+
+
+def _is_twin_of_tuple(thing: Any) -> bool:
+    return isinstance(thing, tuple) and isinstance(thing, Twin)
+
+
 # --- classes -------------------------------------------------------------------------------------
 
 
@@ -131,8 +174,8 @@ def class_twin(cls: type, twins: Twins) -> type:
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,
         "__doc__": cls.__doc__,
-        "__hash__": cls.__hash__ and (special.get("__hash__") or _same_hash(twins)),
-        "__eq__": special.get("__eq__") or _same(twins),
+        "__hash__": special.get("__hash__") or _hashing(cls, twins),
+        "__eq__": special.get("__eq__") or _comparing(twins),
         "__getattribute__": lambda self, name: read(self, name),
         "__setattr__": _assigning(cls, twins, special.get("__setattr__")),
         "__getstate__": special.get("__getstate__") or _state,
@@ -142,7 +185,7 @@ def class_twin(cls: type, twins: Twins) -> type:
     return made
 
 
-def _dispatched(twins: Twins, function: types.FunctionType) -> types.FunctionType:
+def _dispatched(twins: Twins, function: types.FunctionType) -> Any:
     """Return a special method that runs in the trace's surroundings."""
 
     @functools.wraps(function)
@@ -152,14 +195,16 @@ def _dispatched(twins: Twins, function: types.FunctionType) -> types.FunctionTyp
     return call
 
 
-def _same(twins: Twins) -> Any:
-    def __eq__(self: Any, other: Any) -> Any:
+def _comparing(twins: Twins) -> Any:
+    def equal(self: Any, other: Any) -> Any:
         return True if twins.real(self) is twins.real(other) else NotImplemented
 
-    return __eq__
+    return equal
 
 
-def _same_hash(twins: Twins) -> Any:
+def _hashing(cls: Any, twins: Twins) -> Any:
+    if cls.__hash__ is not object.__hash__:
+        return cls.__hash__
     return lambda self: object.__hash__(twins.real(self))
 
 
@@ -169,7 +214,7 @@ def _state(self: Any) -> Any:
 
 
 def _assigning(cls: type, twins: Twins, own: Any) -> Any:
-    def __setattr__(self: Any, name: str, value: Any) -> None:
+    def assign(self: Any, name: str, value: Any) -> None:
         real = twins.real(self)
         slot = _in_classes(cls, name)
         if own is not None:
@@ -181,7 +226,7 @@ def _assigning(cls: type, twins: Twins, own: Any) -> Any:
         if real is not self:
             twins.outside.wrote(Place("attribute", real, name))
 
-    return __setattr__
+    return assign
 
 
 def _in_classes(cls: type, name: str) -> Any:
