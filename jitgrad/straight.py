@@ -10,6 +10,7 @@ for any other arguments, and the general way takes over.
 from __future__ import annotations
 
 import math
+import operator
 from array import array
 from collections.abc import Callable, Mapping, Sequence, Set
 from types import MappingProxyType
@@ -30,9 +31,10 @@ _NAMES = {
     "u8": np.dtype(np.uint64),
     "empty": np.empty,
     "MISS": MISS,
+    "is_": operator.is_,
     **{name: dtype for dtype, name in _DTYPES.items()},
 }
-_LARGEST = 200  # leaves: each is a few checks
+_LARGEST = 400  # checks
 _CONTAINERS: dict[type, str] = {dict: "dict", list: "list", tuple: "tuple"}
 
 
@@ -99,9 +101,14 @@ class Straight:
         kind = _CONTAINERS.get(type(tree))
         if kind is None:
             return self._leaf(tree, path)
-        if is_packed(tree) or self.count > _LARGEST:
+        if is_packed(tree) or len(self.checks) > _LARGEST:
             raise _Misfit
         self.checks.append(f"type({path}) is {kind} and len({path}) == {len(tree)}")
+        if self.count >= self.own and kind != "dict" and all(map(stays, tree)):
+            held = self._held(tuple(tree))
+            self.count += len(tree)
+            self.checks.append(f"all(map(is_, {path}, {held}))")
+            return "None"
         if kind == "dict":
             if not all(type(key) is str for key in tree):
                 raise _Misfit
@@ -117,12 +124,12 @@ class Straight:
     def _outside(self, place: Place, number: int) -> None:
         """Read data from where the function finds it; check that the rest is still the same."""
         content, holder = place.read(), f"o{number}"
+        self.names[holder], path = place.holder, place.expression(holder)
+        if content is ABSENT and place.kind == "global":
+            self.checks.append(f"{place.name!r} not in {holder}")
+            return
         if content is ABSENT or place.kind == "names":
-            self.names[holder] = place.read
-            path = f"{holder}()"
-        else:
-            self.names[holder] = place.holder
-            path = place.expression(holder)
+            self.names[holder], path = place.read, f"{holder}()"
         if holds_data(content):
             self._visit(content, path)
         elif stays(content):
@@ -132,10 +139,14 @@ class Straight:
 
     def _same(self, thing: Any, path: str) -> str:
         """Check that a static object is still the same."""
+        self.checks.append(f"{path} is {self._held(thing)}")
+        return "None"
+
+    def _held(self, thing: Any) -> str:
+        """Return the name under which the function has something."""
         name = f"same{len(self.names)}"
         self.names[name] = thing
-        self.checks.append(f"{path} is {name}")
-        return "None"
+        return name
 
     def _leaf(self, leaf: Any, path: str) -> str:
         number = self.count
