@@ -31,7 +31,7 @@ import numpy as np
 
 from jitgrad.errors import ShapeError, UnsupportedError, user_location
 from jitgrad.filled import MOST, Filled, filled
-from jitgrad.graph import elementwise
+from jitgrad.graph import elementwise, with_numbers
 from jitgrad.traced import IN_PLACE, SHIFT, Traced, make
 from jitgrad.value import Value
 
@@ -98,10 +98,11 @@ def _assign_where(x: Traced, items: tuple[Any, ...], value: Any) -> None:
     mask = items[0]
     chosen = len(items) == 1 and isinstance(mask, Value) and mask.element_type.kind == "b"
     if not chosen or mask.shape != x.dims or np.ndim(value):
-        raise UnsupportedError(
+        error = UnsupportedError(
             f"{user_location()}: x[i] = v where i is known only when the kernel runs; write "
             "x = np.where(np.arange(n) == i, v, x)"
         )
+        raise with_numbers(error, items)
     _become(x, elementwise("where", mask, value, x))
 
 

@@ -22,8 +22,11 @@ from jitgrad.signature import (
     leaf_names,
     names_by_place,
     parameters_of,
+    spec_as_it_is,
     spec_of,
 )
+
+LEAF = "leaf"  # of the arguments
 
 
 class Bound(NamedTuple):
@@ -89,8 +92,9 @@ class Bound(NamedTuple):
 
 
 def fixed_leaves(bound: Bound, own: int) -> set[int]:
-    """Return which leaves of the surroundings the trace took as they are, counted from ``own``."""
-    return {own + n for n, spec in enumerate(bound.outside_specs) if not spec.traced}
+    """Return which leaves the trace took as they are; the surroundings' count from ``own``."""
+    around = {own + n for n, spec in enumerate(bound.outside_specs) if not spec.traced}
+    return around | {n for n, spec in enumerate(bound.specs[:own]) if not spec.traced}
 
 
 class Binder:
@@ -143,11 +147,14 @@ class Binder:
             structures.append(structure)
             leaves += found
             specs += self._specs(found, number in chosen, argument, name)
-        inside = tuple(structures), tuple(specs), keywords
+        given = tuple(structures)
+        own = tuple(
+            spec_as_it_is(leaf) if (given, n) in self.fixed else spec
+            for n, (leaf, spec) in enumerate(zip(leaves, specs, strict=True))
+        )
+        inside = given, own, keywords
         around = tuple(look(place, self.fixed) for place in self.known.get(inside, ()))
-        structures_of = tuple(structures)
-        own = tuple(specs)
-        return Bound(labelled, keywords, chosen, structures_of, leaves, own, inside, around)
+        return Bound(labelled, keywords, chosen, given, leaves, own, inside, around)
 
     def learn(self, bound: Bound, around: Sequence[Found]) -> Bound:
         """Look at all the places that a trace found from now on; return the call as traced."""
@@ -171,9 +178,10 @@ class Binder:
                 bound.arguments.setdefault(name, default)
         return bound.args, {**self.given_keywords, **bound.kwargs}
 
-    def fix(self, leaves: Iterable[Any]) -> None:
-        """From now on take some leaves of what is outside as they are: each value is traced."""
-        self.fixed |= set(leaves)
+    def fix(self, bound: Bound, leaves: Iterable[tuple[Any, int]]) -> None:
+        """From now on take some leaves as they are: the function is traced for each content."""
+        for key, number in leaves:
+            self.fixed.add((bound.structures if key == LEAF else key, number))
 
     def by_place(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -95,6 +95,13 @@ class BoundCall:
 
     def _check(self, given: Sequence[Any]) -> None:
         """Refuse what would have to be copied: changes in it would not be seen."""
+        names = self._bound.names()
+        for name, leaf, spec in zip(names, self._bound.leaves, self._bound.specs, strict=True):
+            if isinstance(leaf, np.ndarray) and not spec.traced:
+                raise ArgumentError(
+                    f"{user_location()}: bind() of a loss that needs the elements of {name} to be "
+                    "known when it is traced: changes in it would not be seen; write value_and_grad"
+                )
         for argument, prepared in zip(self._traced.arguments, given, strict=True):
             leaf = self._bound.leaves[argument.number] if argument.source == "leaf" else None
             if argument.source in ("captured", "value") or isinstance(leaf, Value):

@@ -12,6 +12,7 @@ import numpy as np
 
 from jitgrad.arrays import broadcast_to, positions, take
 from jitgrad.errors import ArgumentError, ShapeError, UnsupportedError, user_location
+from jitgrad.graph import with_numbers
 from jitgrad.joining import stack
 from jitgrad.protocols import implements
 from jitgrad.rearrange import typed
@@ -102,10 +103,11 @@ def extract(condition: Any, arr: Array) -> Any:
 def _constant(condition: Any, what: str) -> Any:
     """Refuse a condition that is traced: how many elements there are would not be known."""
     if isinstance(condition, Value):
-        raise UnsupportedError(
+        error = UnsupportedError(
             f"{user_location()}: {what} by a condition that is a Value: how many elements are "
             "taken is known only when the kernel runs. Write np.where(condition, x, 0.0)."
         )
+        raise with_numbers(error, [condition])
     return np.asarray(condition)
 
 

@@ -289,7 +289,7 @@ class CompiledFunction(Wrapper):
                 try:
                     traced, around = trace(binder.function, bound, self._has_aux, binder.fixed)
                 except NumberNeeded as needed:
-                    binder.fix(needed.leaves)
+                    binder.fix(bound, needed.leaves)
                     bound = binder.bind(args, kwargs)
                     continue
                 bound = binder.learn(bound, around)

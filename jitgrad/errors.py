@@ -16,7 +16,16 @@ from types import FrameType
 
 
 class JitgradError(Exception):
-    """The base of all of jitgrad's errors."""
+    """The base of all of jitgrad's errors.
+
+    Attributes
+    ----------
+    inputs : frozenset of int
+        The inputs of a trace whose numbers would have helped. Where a loss finds them outside its
+        arguments, it is traced again with these as they are.
+    """
+
+    inputs: frozenset[int] = frozenset()
 
 
 class TraceError(JitgradError, TypeError):
@@ -33,14 +42,7 @@ class DataDependentError(TraceError):
     ``if x > 0:``, ``float(x)``, ``int(x)``, ``np.asarray(x)`` and storing a traced value into a
     plain array all need a number, which is known only when the compiled kernel runs. Write
     ``np.where(x > 0, a, b)`` for the branch, and ``np.array([...])`` or ``np.stack`` for the array.
-
-    Attributes
-    ----------
-    inputs : frozenset of int
-        The inputs of the trace that the number follows from, if these are numbers themselves.
     """
-
-    inputs: frozenset[int] = frozenset()
 
 
 _INSTEAD = {

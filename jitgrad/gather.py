@@ -205,10 +205,12 @@ def _given(tape: Any, where: Value, extent: int) -> Traced:
     if given.kind[0] not in "iu":
         what = "a condition" if given.kind == "b1" else "floats"
         advice = "np.where(condition, x, 0.0)" if given.kind == "b1" else "x[i.astype(int)]"
-        raise UnsupportedError(
+        error = UnsupportedError(
             f"{user_location()}: indexing by {what} in a trace: which elements are taken is "
             f"known only when the kernel runs. Write {advice}"
         )
+        error.inputs = tape.inputs_behind([given])
+        raise error
     if not tape.holds_integers(given) or tape.most_of(given) > extent:
         flat = tape.reshape(given, -1)
         whole = tape.routine(flat, np.array([float(extent)]), "positions")

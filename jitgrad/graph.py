@@ -21,6 +21,7 @@ import numpy as np
 
 from jitgrad.errors import (
     ArgumentError,
+    JitgradError,
     ShapeError,
     user_location,
 )
@@ -316,6 +317,13 @@ def _describe(operand: Any) -> str:
     if isinstance(operand, np.ndarray):
         return f"an array of {operand.dtype}"
     return f"{type(operand).__name__} {operand!r:.40}"
+
+
+def with_numbers(error: JitgradError, operands: Sequence[Any]) -> JitgradError:
+    """Let an error say which inputs of a trace would have to be known."""
+    if active.tape is not None:
+        error.inputs = active.tape.inputs_behind(operands)
+    return error
 
 
 def refuse(value: Node, what: str) -> None:

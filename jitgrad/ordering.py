@@ -124,7 +124,7 @@ def interp(
             f"{user_location()}: np.interp with period={period!r} of a Value; write x % period, "
             "and append the first node, moved by a period, to xp"
         )
-    x, xp, fp = as_value(x), as_value(xp), as_value(fp)
+    x, xp, fp = (as_value(part).astype(float) for part in (x, xp, fp))  # as NumPy does
     last = xp.shape[0] - 1
     low, high = (fp[0] if left is None else left), (fp[-1] if right is None else right)
     if last == 0:
@@ -160,6 +160,8 @@ def quantile(
             f"{', '.join(_METHODS)}"
         )
     a, q = as_value(a), np.asarray(q, float)
+    if q.ndim:
+        a = a.astype(float)  # to the type of q, as NumPy does
     axes = full_axes(axis, a.ndim)
     kept = [n for n in range(a.ndim) if n not in axes]
     rows = a.transpose([*kept, *axes]).reshape(*(a.shape[n] for n in kept), -1)

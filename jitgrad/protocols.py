@@ -18,6 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from jitgrad.errors import UnsupportedError, user_location
+from jitgrad.graph import with_numbers
 from jitgrad.instead import INSTEAD
 
 Function: TypeAlias = Callable[..., Any]
@@ -72,7 +73,7 @@ def apply_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], keywords: dict
     if meaning is None and method == "outer" and (ufunc, "__call__") in NUMPY:
         return _outer(ufunc, name, inputs, given)
     if meaning is None:
-        raise unknown(name)
+        raise with_numbers(unknown(name), inputs)
     if given:
         _check_keywords(name, meaning, given)
     return meaning(*inputs, **given)
@@ -96,7 +97,7 @@ def apply_function(function: Any, inputs: tuple[Any, ...], keywords: dict[str, A
     name = f"{module}.{function.__name__}" if module else function.__name__
     meaning = NUMPY.get(function)
     if meaning is None:
-        raise unknown(name)
+        raise with_numbers(unknown(name), inputs)
     positional, given = _arguments(function, inputs, keywords)
     _check_keywords(name, meaning, given)
     return meaning(*positional, **given)

@@ -10,6 +10,7 @@ are static: part of the signature under which a trace is kept. A list of many nu
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import math
 from array import array as buffer
@@ -27,6 +28,7 @@ from jitgrad.value import Value
 Array = np.ndarray[Any, Any]
 STATIC = (bool, int, str, bytes, type(None))
 SCALARS: dict[str, Any] = {"f8": float, "f4": np.float32, "i8": int}
+_SHORT = 4096  # bytes that are compared as they are, not by their digest
 PACKED = 16  # so many numbers in a list, and it is one input: 300 inputs take 11 s to compile
 
 
@@ -89,7 +91,9 @@ def _elements(array: Array) -> Hashable:
     if array.dtype.hasobject:
         return tuple(map(frozen, array.ravel().tolist()))
     masked = (frozen(np.ma.getmaskarray(array)),) if isinstance(array, np.ma.MaskedArray) else ()
-    return np.asarray(array).tobytes(), *masked
+    contents = np.asarray(array).tobytes()
+    digest = contents if len(contents) <= _SHORT else hashlib.blake2b(contents).digest()
+    return digest, *masked
 
 
 # --- containers ----------------------------------------------------------------------------------
@@ -193,7 +197,9 @@ def spec_of(leaf: Any, differentiated: bool, name: str) -> Spec:
 
 
 def spec_as_it_is(leaf: Any) -> Spec:
-    """Make a number part of the signature: its bits count, so that a NaN equals itself."""
+    """Make a number or an array part of the signature: its bits count; a NaN equals itself."""
+    if isinstance(leaf, np.ndarray):
+        return Spec("static", static=frozen(leaf))
     number = leaf.item() if isinstance(leaf, np.generic) else leaf
     bits = number.hex() if isinstance(number, float) else number
     return Spec("static", static=(type(leaf), bits))

@@ -50,18 +50,22 @@ def _new(make: Function) -> Function:
 
 def _asarray(make: Function) -> Function:
     """Return a function for arrays of what there is, which takes Values as they are."""
+    over_values = creation.array if make is np.array else _as_it_is
 
     @functools.wraps(make)
-    def call(a: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def call(a: Any, *args: Any, **kwargs: Any) -> Any:
         a = settled(a)
         if isinstance(a, Value):
-            return a if dtype is None else a.astype(dtype)
+            return over_values(a, *args, **kwargs)
         if isinstance(a, list | tuple) and any(isinstance(part, Value | Filled) for part in a):
-            whole = np.stack([settled(part) for part in a])
-            return whole if dtype is None else whole.astype(dtype)
-        return make(a, dtype, *args, **kwargs)
+            return over_values(np.stack([settled(part) for part in a]), *args, **kwargs)
+        return make(a, *args, **kwargs)
 
     return call
+
+
+def _as_it_is(a: Any, dtype: Any = None, order: Any = None, **_: Any) -> Any:
+    return a if dtype is None or np.dtype(dtype) == a.element_type else a.astype(dtype)
 
 
 def _full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", **_: Any) -> Any:

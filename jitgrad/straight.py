@@ -35,6 +35,7 @@ _NAMES = {
     **{name: dtype for dtype, name in _DTYPES.items()},
 }
 _LARGEST = 400  # checks
+_FEW = 65536  # bytes of an array whose elements are compared
 _CONTAINERS: dict[type, str] = {dict: "dict", list: "list", tuple: "tuple"}
 
 
@@ -137,6 +138,17 @@ class Straight:
         else:
             raise _Misfit
 
+    def _same_elements(self, leaf: Any, name: str, path: str) -> str:
+        """Check that an array that the trace took as it was is still the same."""
+        if leaf.nbytes > _FEW:
+            raise _Misfit
+        self.checks.append(
+            f"type({name} := {path}) is ndarray and {name}.shape == {leaf.shape}"
+            f" and {name}.dtype.str == {leaf.dtype.str!r}"
+            f" and {name}.tobytes() == {self._held(leaf.tobytes())}"
+        )
+        return "None"
+
     def _same(self, thing: Any, path: str) -> str:
         """Check that a static object is still the same."""
         self.checks.append(f"{path} is {self._held(thing)}")
@@ -160,6 +172,8 @@ class Straight:
                 f"type({name} := {path}) is float and {name}.hex() == {leaf.hex()!r}"
             )
             return "None"
+        if type(leaf) is np.ndarray and number in self.known.fixed:
+            return self._same_elements(leaf, name, path)
         if type(leaf) is float:
             shape: tuple[int, ...] = ()
             dtype: str | None = "f8"

@@ -261,21 +261,22 @@ class Tape(Recorder):
     def refuse(self, x: Any, what: str) -> NoReturn:
         """Raise the error for asking a traced Value for its number."""
         error = data_dependent(what)
-        if type(x) is Traced:
-            error.inputs = self._numbers_behind(x)
+        error.inputs = self.inputs_behind([x])
         raise error
 
-    def _numbers_behind(self, x: Any) -> frozenset[int]:
-        """Return the inputs that a Value is computed from; none if some are not single numbers."""
+    def inputs_behind(self, operands: Sequence[Any]) -> frozenset[int]:
+        """Return the inputs that Values are computed from; none if there are captured ones."""
         found: set[int] = set()
-        waiting, seen = [x], {x.code}
+        waiting = [x for x in operands if type(x) is Traced]
+        seen = {x.code for x in waiting}
         while waiting:
             code = waiting.pop().code
             if code < 0:
                 number = ~(code >> SHIFT)
-                if not number or self.inputs[number].shape:
+                if not number:
                     return frozenset()
-                found.add(number)
+                if self.inputs[number].data is None:
+                    found.add(number)
                 continue
             operands = self.operands_of(make(self, code))
             waiting += [operand for operand in operands if operand.code not in seen]

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jitgrad.binding import Bound
-from jitgrad.errors import DataDependentError, JitgradError, NotScalarError, user_location
+from jitgrad.binding import LEAF, Bound
+from jitgrad.errors import JitgradError, NotScalarError, user_location
 from jitgrad.graph import newest_serial
 from jitgrad.lower import lower
 from jitgrad.narrow import narrow_tables
@@ -92,7 +92,8 @@ class TracedCall(NamedTuple):
 class NumberNeeded(Exception):  # noqa: N818 - it never gets out
     """The function asks for numbers of its surroundings: trace it again with these as they are.
 
-    ``leaves`` are keys of places, each with the number of a leaf of what is there.
+    ``leaves`` are keys of places, or `binding.LEAF` for the call's arguments, each with the number
+    of a leaf.
     """
 
     def __init__(self, leaves: Iterable[tuple[Any, int]]) -> None:
@@ -115,7 +116,7 @@ def trace(
     Raises
     ------
     NumberNeeded
-        Where the function asks for a number that follows from its surroundings alone.
+        Where the function asks for what follows from its surroundings, or from truths, alone.
     """
     started = time.perf_counter()
     tape = Tape(newest_serial())
@@ -126,7 +127,7 @@ def trace(
     with Recording(tape):
         try:
             returned = _run(function, bound, leaves, outside)
-        except DataDependentError as error:
+        except JitgradError as error:
             raise (around.needed(error) or error) from error.__cause__
         loss, aux, structure = _outputs(function, returned, has_aux, tape, outside)
     outside.write_back()
@@ -167,12 +168,29 @@ def _run(function: Callable[..., Any], bound: Bound, leaves: list[Any], outside:
         raise
 
 
+class _Given(NamedTuple):
+    """An input that a call gives: where it comes from, its number there, its name and its kind."""
+
+    source: str
+    number: int
+    name: str
+    kind: str
+
+    @property
+    def may_be_fixed(self) -> bool:
+        """Whether the function may be traced again for other contents: arguments change often."""
+        return self.source == "outside" or self.kind == "truths"
+
+
+_CAPTURED = _Given("captured", 0, "", "")
+
+
 class _Inputs:
     """Declares the inputs of a tape and remembers where each comes from."""
 
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
-        self.found: dict[int, tuple[str, int, str]] = {}  # by their places among the tape's inputs
+        self.found: dict[int, _Given] = {}  # by their places among the tape's inputs
 
     def add_all(self, source: str, names: Any, specs: Any, leaves: Any, start: int) -> list[Any]:
         """Return what the function sees in place of some leaves, which count from ``start``."""
@@ -182,7 +200,7 @@ class _Inputs:
     def _add(self, name: str, spec: Spec, leaf: Any, source: str, number: int) -> Any:
         if not spec.traced:
             return leaf
-        self.found[len(self.tape.inputs)] = source, number, name
+        self.found[len(self.tape.inputs)] = _Given(source, number, name, spec.kind)
         traced = self.tape.add_input(name, spec.shape, spec.dtype, kind=spec.of)
         return unpacked(traced, spec.static) if spec.kind == "numbers" else traced
 
@@ -190,7 +208,7 @@ class _Inputs:
         """Return the kernel's inputs."""
         names = input_names(cols.inputs)
         given = []
-        for n, (source, number, name) in self.found.items():
+        for n, (source, number, name, _) in self.found.items():
             extents = tuple(self.tape.indexed.get(n, ()))
             shape, dtype = cols.inputs[n].shape, cols.inputs[n].dtype
             given.append(Argument(names[n], name, source, number, shape, dtype, extents))
@@ -225,12 +243,15 @@ class _Around:
         seen = self.inputs.add_all("outside", names, found.specs, found.leaves, start)
         return unflatten(flatten(found.content)[1], seen)
 
-    def needed(self, error: DataDependentError) -> NumberNeeded | None:
-        """Return what to raise for a number that only the surroundings' numbers make."""
-        behind = [self.inputs.found[n] for n in error.inputs if n in self.inputs.found]
-        if not behind or any(source != "outside" for source, _, _ in behind):
+    def needed(self, error: JitgradError) -> NumberNeeded | None:
+        """Return what to raise for what follows from the surroundings, or from truths, alone."""
+        behind = [self.inputs.found.get(n, _CAPTURED) for n in error.inputs]
+        if not behind or not all(given.may_be_fixed for given in behind):
             return None
-        return NumberNeeded(self.leaves[number] for _, number, _ in behind)
+        return NumberNeeded(
+            (LEAF, given.number) if given.source == LEAF else self.leaves[given.number]
+            for given in behind
+        )
 
     def _add(self, found: Found) -> None:
         key = found.place.key
@@ -306,7 +327,7 @@ def _lifted(leaf: Any, tape: Tape) -> Any:
 def _labelled(program: Program, arguments: _Inputs) -> Program:
     """Name the input buffers after the arguments."""
     buffers = dict(program.buffers)
-    for n, (_, _, name) in arguments.found.items():
+    for n, (_, _, name, _) in arguments.found.items():
         for key in (f"in{n}", f"in{n}_flat"):
             if key in buffers:
                 label = name + key.removeprefix(f"in{n}")

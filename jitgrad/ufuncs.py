@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from jitgrad.errors import UnsupportedError, user_location
-from jitgrad.graph import Function, Operand, elementwise, known
+from jitgrad.graph import Function, Operand, elementwise, known, with_numbers
 from jitgrad.ops import OPS
 from jitgrad.protocols import implements
 from jitgrad.value import Value
@@ -134,10 +134,11 @@ def truth(x: Array) -> Any:
 def where(condition: Array, x: Array = None, y: Array = None, /) -> Any:
     """np.where with three arguments."""
     if x is None or y is None:
-        raise UnsupportedError(
+        error = UnsupportedError(
             f"{user_location()}: np.where with one argument: where a condition holds is known only "
             "when the kernel runs. Write np.where(condition, x, y)."
         )
+        raise with_numbers(error, [condition])
     return elementwise("where", condition, x, y)
 
 

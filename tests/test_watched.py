@@ -669,6 +669,55 @@ def test_the_dict_of_globals_is_refused():
         jitgrad.compile(lambda x: x * globals()["FACTOR"])(1.0)
 
 
+# --- numbers that have to be known when a loss is traced -----------------------------------------
+
+KNOWN = {
+    "a mask": lambda m, x: np.sum(x * m.data[m.mask]),
+    "a mask that is computed": lambda m, x: np.sum(x * m.data[m.data > 1.5]),
+    "where it holds": lambda m, x: x * len(np.where(m.data > 1.5)[0]),
+    "what is not zero": lambda m, x: x * np.sum(np.flatnonzero(m.mask)),
+    "groups": lambda m, x: sum(x * np.sum(m.data[m.labels == n]) for n in np.unique(m.labels)),
+    "a count": lambda m, x: x * sum(range(int(m.labels.sum()))),
+    "a branch": lambda m, x: x if m.data.mean() > 1.0 else -x * m.data[0],
+    "a plain array": lambda m, x: x * np.sum(np.asarray(m.data, dtype=float)),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_numbers_of_arrays_can_be_asked_for_and_stay_fresh(name, model):
+    read = KNOWN[name]
+    model.data, model.mask = np.array([1.0, 2.0, 3.0]), np.array([True, False, True])
+    model.labels = np.array([0, 1, 1])
+
+    def loss(x):
+        return read(model, x)
+
+    fun = jitgrad.compile(loss)
+    fresh(fun, loss, 1.5)
+    model.data[0] = -9.0
+    fresh(fun, loss, 1.5)
+    model.mask[:] = True
+    model.labels[0] = 2
+    fresh(fun, loss, 1.5)
+
+
+def test_a_mask_can_be_an_argument():
+    def loss(w, x, mask):
+        return w * np.sum(x[mask])
+
+    fun = jitgrad.compile(loss)
+    mask = np.array([True, False, True])
+    fresh(fun, loss, 2.0, X, mask)
+    mask[1] = True
+    fresh(fun, loss, 2.0, X, mask)
+    fresh(fun, loss, 2.0, 3.0 * X, mask)
+    assert traces(fun) == 2
+    with pytest.raises(jitgrad.errors.ArgumentError, match="elements of mask"):
+        fun.bind(2.0, X, mask)
+    with pytest.raises(UnsupportedError, match="known only when the kernel runs"):
+        jitgrad.compile(lambda x: np.sum(x[x > 1.0]))(X)
+
+
 # --- imports in the loss -------------------------------------------------------------------------
 
 
