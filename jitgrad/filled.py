@@ -57,6 +57,13 @@ class Filled(np.ndarray[Any, Any]):
         """Return its elements with their places, as `graph.assemble` takes them."""
         return [(part, at) for at, part in np.ndenumerate(self)]
 
+    def settle(self) -> Any:
+        """Return the plain array that it is, or one Value if it holds Values."""
+        if any(isinstance(element, Value) for element in self.flat):
+            whole = assemble(self.parts(), self.shape)
+            return whole if whole.element_type == self.element else whole.astype(self.element)
+        return np.asarray(self.view(np.ndarray), self.element)
+
     def __reduce__(self) -> Any:
         return settled(self).__reduce__()
 
@@ -72,13 +79,8 @@ def filled(array: Any) -> Any:
 
 
 def settled(operand: Any) -> Any:
-    """Return the plain array that a `Filled` is, or one Value if it holds Values."""
-    if not isinstance(operand, Filled):
-        return operand
-    if any(isinstance(element, Value) for element in operand.flat):
-        whole = assemble(operand.parts(), operand.shape)
-        return whole if whole.element_type == operand.element else whole.astype(operand.element)
-    return np.asarray(operand.view(np.ndarray), operand.element)
+    """Return what a `Filled` has become; anything else as it is."""
+    return operand.settle() if isinstance(operand, Filled) else operand
 
 
 def _settled_all(given: Any) -> Any:

@@ -287,6 +287,8 @@ def _operand(operand: Any) -> Operand:
     if isinstance(operand, list | tuple):
         operand = np.asarray(operand)
     if isinstance(operand, np.ndarray) and operand.dtype == object:
+        if hasattr(operand, "settle"):  # it knows what array it stands for
+            return _operand(operand.settle())
         parts = [(part, at) for at, part in np.ndenumerate(operand)]
         return assemble(parts, operand.shape) if operand.ndim else _operand(parts[0][0])
     if isinstance(operand, np.ndarray) and operand.dtype.kind in "fiub":

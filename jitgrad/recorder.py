@@ -129,6 +129,8 @@ class Recorder:
             return self._capture(operand)
         if isinstance(operand, numbers.Real | np.bool_):
             return make(self, self.constant(float(operand)), kind=elements.kind_of_number(operand))
+        if hasattr(operand, "settle"):  # an array that knows what it stands for
+            return self.lift(operand.settle())
         if isinstance(operand, np.ndarray | np.generic):
             return self._table(np.asarray(operand))
         raise ArgumentError(
