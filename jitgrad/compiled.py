@@ -410,17 +410,18 @@ def compile(
     The function runs once for each signature: the structure of its arguments, shapes, and the
     values of ints, bools, strings and other static objects. Side effects happen then and only then.
 
-    Read anew at each call are its arguments, the data of the Values it uses, default arguments that
-    are containers or arrays, and the numbers, arrays and (nested) lists, tuples and dicts of them
-    that it finds in its globals and closure cells, or that a function of yours finds there which it
-    names. Changing them, in place or by rebinding, has its effect at the next call.
+    Read anew at each call are its arguments, the data of the Values it uses, and what it finds
+    outside: globals, closure cells, default arguments, attributes of objects, classes and modules,
+    and what these hold; also what its helpers and the methods that it calls find. Numbers and
+    arrays among them are inputs of the kernel. Anything else is compared with what it was when the
+    function was traced, and the function is traced again when it has changed: sets, texts and whole
+    numbers by their contents, functions and objects by their identity. So changing something, in
+    place or by rebinding, has its effect at the next call.
 
-    Not seen, and taken as they were when the function was traced, are plain numbers and arrays that
-    it reaches in other ways: as attributes of objects and modules (``self.X``, ``config.rate``), in
-    the surroundings of methods and of functions of installed packages, in sets and other
-    containers, through ``globals()``, from files and from random number generators. Make them
-    arguments, or Values. (A Value's data is read at each call, wherever the Value was found; that
-    another Value has taken its place as an attribute is not seen.)
+    Taken as they were at the trace are what functions of installed packages read, the insides of
+    objects whose classes belong to installed packages, extend a built-in type or are written in C,
+    files, the clock and the environment. Random numbers, iterators, ``globals()``, ``eval`` and
+    ``exec`` raise.
 
     Examples
     --------
