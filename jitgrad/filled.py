@@ -50,8 +50,8 @@ class Filled(np.ndarray[Any, Any]):
         return getattr(ufunc, method)(*map(settled, inputs), **keywords)
 
     def __array_function__(self, function: Any, _types: Any, inputs: Any, keywords: Any) -> Any:
-        given = _settled_all(inputs)
-        return function(*given, **{name: _settled_all(x) for name, x in keywords.items()})
+        given = settled_all(inputs)
+        return function(*given, **{name: settled_all(x) for name, x in keywords.items()})
 
     def parts(self) -> list[tuple[Any, Any]]:
         """Return its elements with their places, as `graph.assemble` takes them."""
@@ -81,9 +81,10 @@ def settled(operand: Any) -> Any:
     return np.asarray(operand.view(np.ndarray), operand.element)
 
 
-def _settled_all(given: Any) -> Any:
+def settled_all(given: Any) -> Any:
+    """Return `settled` of something, or of each part of a tuple or list."""
     if isinstance(given, tuple | list):
-        return type(given)(map(_settled_all, given))
+        return type(given)(map(settled_all, given))
     return settled(given)
 
 

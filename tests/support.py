@@ -1647,7 +1647,8 @@ ELSEWHERE = {
     "`out[i] = x` of a plain array, without a trace": "`out = np.zeros(n, like=x)`.",
     "`x[i] = v` without a trace": "`out = np.zeros_like(x); out[...] = x; out[i] = v`.",
     "`np.asarray(x)` without a trace": "`x` as it is; `np.stack([x, y])` of several.",
-    "scipy's Python functions without a trace": "Those of the same name in `jitgrad.scipy`.",
+    "scipy's Python functions of Values without a trace": "Those of the same name in "
+    "`jitgrad.scipy`; of plain numbers and arrays these are SciPy's own.",
     "`np.sum([x, y])`, ... of a list of arrays": "`np.sum(np.stack([x, y]))`.",
     "`out=`, `where=` and `dtype=` of ufuncs": "`np.where(mask, np.f(x), y)`, `x.astype(...)`.",
 }

@@ -81,11 +81,6 @@ class Distribution:
         self._log_density, self._below = log_density, below
         self._above, self._log_below, self._quantile = above, log_below, quantile
 
-    def __call__(self, *args: Any, **kwds: Any) -> Frozen:
-        """Fix the parameters, as in ``norm(loc, scale).logpdf(x)``."""
-        self._parameters("", args, kwds)
-        return Frozen(self, args, kwds)
-
     # --- the methods ---
 
     def logpdf(self, x: Array, *args: Any, **kwds: Any) -> Any:
@@ -182,21 +177,6 @@ class Discrete(Distribution):
     ) -> tuple[Any, list[Any], Any]:
         y, shapes, scale = super()._standard(method, x, args, kwds)
         return (y if method == "logpmf" else np.floor(y)), shapes, scale
-
-
-class Frozen:
-    """A distribution with its parameters."""
-
-    def __init__(self, family: Any, args: tuple[Any, ...], kwds: dict[str, Any]) -> None:
-        self._family, self._args, self._kwds = family, args, kwds
-
-    def __getattr__(self, method: str) -> Any:
-        found = getattr(self._family, method)
-
-        def call(x: Array) -> Any:
-            return found(x, *self._args, **self._kwds)
-
-        return call
 
 
 def _log(scale: Any) -> Any:

@@ -20,7 +20,7 @@ from jitgrad.errors import ArgumentError, ShapeError, user_location
 from jitgrad.graph import elementwise
 from jitgrad.matrix_rules import routine
 from jitgrad.protocols import SPECIAL
-from jitgrad.scipy.distributions import FROM_ONE, POSITIVE, UNIT, Discrete, Distribution, Frozen
+from jitgrad.scipy.distributions import FROM_ONE, POSITIVE, UNIT, Discrete, Distribution
 from jitgrad.scipy.special import multigammaln, softplus
 from jitgrad.ufuncs import Array, as_value, where
 
@@ -273,10 +273,6 @@ geom = Discrete(
 class MultivariateNormal:
     """The normal distribution of several numbers, by Cholesky's factor of its covariance."""
 
-    def __call__(self, mean: Any = None, cov: Any = 1.0, **more: Any) -> Frozen:
-        """Fix the parameters."""
-        return Frozen(self, (), {"mean": mean, "cov": cov, **more})
-
     def logpdf(
         self, x: Array, mean: Any = None, cov: Any = 1.0, allow_singular: bool = False
     ) -> Any:
@@ -322,10 +318,6 @@ class MultivariateNormal:
 
 class Dirichlet:
     """The Dirichlet distribution; the first axis of ``x`` holds the parts of one."""
-
-    def __call__(self, alpha: Any) -> Frozen:
-        """Fix the parameters."""
-        return Frozen(self, (alpha,), {})
 
     def logpdf(self, x: Array, alpha: Array) -> Any:
         """Return the logarithm of the density; the last part may be left out."""
