@@ -2,7 +2,7 @@
 
 A row names a function, how often real code has it (the tier: 1 for the most, 0 where it was not
 counted) and some calls. A call's arguments are named after the arrays of `SAMPLES` that it takes. A
-function that jitgrad does not take yet is `pending`: it is documented, and its calls are not run.
+function that cannot be compared with NumPy's digit by digit has its tests `elsewhere`.
 """
 
 from types import SimpleNamespace
@@ -60,8 +60,8 @@ class Row(NamedTuple):
         What is supported, or what to write instead.
     analytic : bool
         Whether a complex step gives its derivative.
-    pending : bool
-        Whether it does not work yet.
+    elsewhere : str
+        The tests of a function that has no calls here.
     single : bool
         Whether what it makes of float32 is float32.
     """
@@ -71,7 +71,7 @@ class Row(NamedTuple):
     calls: tuple[Any, ...]
     note: str = ""
     analytic: bool = True
-    pending: bool = False
+    elsewhere: str = ""
     single: bool = True
 
 
@@ -1536,10 +1536,10 @@ PYTHON_FUNCTIONS = (
     ),
     row("scipy.linalg.expm", 0, lambda q: scipy.linalg.expm(q), analytic=False, single=False),
     row(
-        "scipy.integrate.odeint",
+        "scipy.integrate.odeint, solve_ivp",
         2,
-        pending=True,
-        note="write the steps of a Runge-Kutta method: a loop in Python stays one in the kernel",
+        elsewhere="tests/test_integrate.py",
+        note="not for stiff equations; jitgrad.scipy.integrate.rk4 takes steps of fixed length",
     ),
 )
 SPECIAL = (

@@ -11,10 +11,10 @@ and arrays alone, they are SciPy's own.
 (array([0.5, 0.5]), Value(data=[0.5 0.5], grad=0))
 """
 
-from jitgrad.scipy import linalg, signal, special, stats
+from jitgrad.scipy import integrate, linalg, signal, special, stats
 from jitgrad.scipy.plain import offer
 
-__all__ = ["linalg", "signal", "special", "stats"]
+__all__ = ["integrate", "linalg", "signal", "special", "stats"]
 
-for _module in (linalg, signal, special, stats):
+for _module in (integrate, linalg, signal, special, stats):
     offer(_module)
