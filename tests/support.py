@@ -186,6 +186,7 @@ ARITHMETIC = (
         lambda s: np.copysign(s, -1.0),
         analytic=False,
     ),
+    row("np.ldexp", 0, lambda m: np.ldexp(m, 3), lambda s: np.ldexp(s, -2), analytic=False),
     row("np.modf", 0, lambda m: np.modf(3.0 * m), analytic=False),
     row(
         "np.nan_to_num",
@@ -340,10 +341,11 @@ TRUTHS = (
         analytic=False,
     ),
     row(
-        "np.isnan, np.isfinite, np.isinf, np.signbit",
+        "np.isnan, np.isfinite, np.isinf, np.signbit, np.isposinf, np.isneginf",
         0,
         lambda nan: [np.isnan(nan), np.isfinite(nan), np.isinf(nan)],
         lambda m: np.signbit(m),
+        lambda nan: [np.isposinf(nan / 0.0), np.isneginf(nan)],
         analytic=False,
     ),
     row(
@@ -477,7 +479,47 @@ INDEXING = (
         lambda v: _in_place(v),
         note="x is bound anew; an argument of the loss is not changed in place",
     ),
+    row(
+        "np.copyto, np.put, np.place, np.putmask, np.put_along_axis",
+        0,
+        lambda m: _made((3, 4), np.copyto, m * m),
+        lambda u: _made((3, 3), np.copyto, u, where=np.eye(3) > 0.0),
+        lambda v: _made(5, np.put, [0, -1, 2], v[:2]),
+        lambda m: _made((3, 4), np.place, CONSTANT.mask, m[0]),
+        lambda m: _made((3, 4), np.putmask, CONSTANT.mask, m),
+        lambda m, u: _made((3, 4), np.put_along_axis, CONSTANT.columns[:, :1], u[:, None], 1),
+        note="as x[i] = v",
+        analytic=False,
+    ),
+    row(
+        "np.fill_diagonal",
+        0,
+        lambda s: _made((3, 3), np.fill_diagonal, s * s),
+        lambda u: _made((4, 3), np.fill_diagonal, u, wrap=True),
+        lambda u: _made((3, 3, 3), np.fill_diagonal, u),
+        note="as x[i] = v",
+        analytic=False,
+    ),
+    row(
+        "ufunc.at",
+        0,
+        lambda v: _made(3, np.add.at, np.array([0, 2, 2, 0, 1]), v),
+        lambda v, s: _made(3, np.multiply.at, [1, 1, 2], v[:3] * s),
+        lambda m: _made((3, 4), np.subtract.at, (np.array([0, 0]), np.array([1, 1])), m[0, :2]),
+        lambda v: _made(4, np.divide.at, [3], v[:1]),
+        lambda v: [_made(4, np.maximum.at, [0, 0], v[:2]), _made(4, np.minimum.at, [1], v[:1])],
+        note="as x[i] = v; of add, subtract, multiply, divide, maximum and minimum",
+        analytic=False,
+    ),
 )
+
+
+def _made(shape, change, *args, **more):
+    """A new array, changed by a function of NumPy's."""
+    out = np.zeros(shape)
+    out[...] = 0.5
+    change(out, *args, **more)
+    return out
 
 
 def _assigned(v):
@@ -1009,6 +1051,15 @@ REDUCTIONS = (
         analytic=False,
     ),
     row(
+        "np.unwrap",
+        0,
+        lambda v: np.unwrap(5.0 * v),
+        lambda m: np.unwrap(5.0 * m, axis=0),
+        lambda m, r: np.unwrap(3.0 * m, period=r),
+        lambda v: np.unwrap(5.0 * v, discont=4.0),
+        analytic=False,
+    ),
+    row(
         "ufunc.accumulate",
         0,
         lambda v: np.maximum.accumulate(v),
@@ -1170,7 +1221,11 @@ PRODUCTS = (
         lambda t: np.linalg.vector_norm(t, axis=(0, 1), ord=3),
         lambda t: np.linalg.matrix_norm(t),
         lambda t: np.linalg.norm(t),
-        note="of vectors, all; of matrices, fro, 1, -1, inf and -inf",
+        lambda m: np.linalg.norm(m, 2),
+        lambda t: np.linalg.norm(t, -2, axis=(2, 0)),
+        lambda t: np.linalg.norm(t, "nuc", axis=(0, 1), keepdims=True),
+        lambda t: np.linalg.matrix_norm(t, ord=2),
+        note="where it is 0, its derivative is 0; so is that of a singular value",
         analytic=False,
     ),
 )
@@ -1241,6 +1296,14 @@ DIFFERENCES = (
         lambda v: np.polyder(v, 2),
         lambda v: np.polyint(v),
         lambda v, s: np.polyint(v, 2, k=[1.0, 2.0]),
+    ),
+    row(
+        "np.polyfit",
+        0,
+        lambda v, w: np.polyfit(v, w, 2),
+        lambda v: np.polyfit(np.arange(5.0), np.stack([v, v * v], axis=1), 1, w=np.ones(5)),
+        note="the coefficients alone",
+        analytic=False,
     ),
     row(
         "np.vander",
@@ -1367,6 +1430,22 @@ LINALG = (
         analytic=False,
     ),
     row(
+        "np.linalg.cond",
+        0,
+        lambda q: np.linalg.cond(q),
+        lambda q, z: np.linalg.cond(np.stack([q, z]), -2),
+        lambda q: np.linalg.cond(q, "fro"),
+        analytic=False,
+    ),
+    row(
+        "np.linalg.tensorsolve, np.linalg.tensorinv",
+        0,
+        lambda t, v: np.linalg.tensorsolve(_tensor(t), v[:4].reshape(2, 2)),
+        lambda t, q: np.linalg.tensorsolve(np.moveaxis(_tensor(t), 2, 0), q[:2, :2], (0,)),
+        lambda t: np.linalg.tensorinv(_tensor(t)),
+        analytic=False,
+    ),
+    row(
         "np.linalg.lstsq",
         0,
         lambda m, k: np.linalg.lstsq(m.T, k)[0],
@@ -1374,6 +1453,13 @@ LINALG = (
         analytic=False,
     ),
 )
+
+
+def _tensor(t):
+    """An array of shape (2, 2, 4) that is a regular matrix."""
+    return t[:, :2] + 3.0 * np.eye(4).reshape(2, 2, 4)
+
+
 ORDERING = (
     row(
         "np.sort",
