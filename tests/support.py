@@ -1561,7 +1561,7 @@ PYTHON_FUNCTIONS = (
         lambda p: scipy.stats.poisson.logpmf([1, 0, 4, 2], p),
         lambda p: scipy.stats.dirichlet.logpdf([0.2, 0.3, 0.5], p[:, 0]),
         lambda m, q: scipy.stats.multivariate_normal.logpdf(m.T, q[0], q @ q.T + np.eye(3)),
-        note="norm, t, beta, chi2, gamma, dirichlet, multivariate_normal, poisson and 20 others",
+        note="norm, t, f, beta, chi2, gamma, dirichlet, multivariate_normal, poisson and 20 others",
         analytic=False,
         single=False,
     ),
@@ -1582,7 +1582,7 @@ PYTHON_FUNCTIONS = (
         single=False,
     ),
     row(
-        "scipy.stats: cdf, sf, logcdf",
+        "scipy.stats: cdf, sf, logcdf, logsf",
         2,
         lambda m: scipy.stats.norm.cdf(m, 0.2, 2.0),
         lambda m: scipy.stats.norm.logcdf(m),
