@@ -246,3 +246,16 @@ def vander(x: Array, N: int | None = None, increasing: bool = False) -> Any:
     for _ in range(count - 1):
         columns.append(x * columns[-1])
     return stack(columns if increasing else columns[::-1], -1)
+
+
+@implements("polyfit")
+def polyfit(x: Array, y: Array, deg: int, rcond: Any = None, *, w: Any = None) -> Any:
+    """np.polyfit: least squares of powers, each over its size; the coefficients alone."""
+    x, y = as_value(x), as_value(y)
+    weights = as_value(np.ones(x.shape) if w is None else w)
+    powers = np.vander(x, deg + 1) * weights[:, None]
+    sizes = np.sqrt(np.sum(powers * powers, axis=0))
+    y = y * (weights if y.ndim == 1 else weights[:, None])
+    share = x.size * float(np.finfo(float).eps) if rcond is None else rcond
+    found = np.linalg.lstsq(powers / sizes, y, share)[0]
+    return (found.T / sizes).T

@@ -102,6 +102,13 @@ class NotCalledError(JitgradError, RuntimeError):
     """Something was asked of a compiled function that only its first call will make."""
 
 
+class NotReachedError(JitgradError, RuntimeError):
+    """The steps that a kernel may take are not enough for the accuracy that was asked for.
+
+    How many it takes is fixed when it is compiled; pass ``mxstep`` to ``odeint`` and ``solve_ivp``.
+    """
+
+
 class ChangedError(JitgradError, RuntimeError):
     """A bound call was made after something that the loss names outside itself was replaced.
 

@@ -16,14 +16,18 @@ array([2.])
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from jitgrad.errors import UnsupportedError, user_location
 from jitgrad.graph import assemble
+from jitgrad.protocols import signature_of
 from jitgrad.value import Value
 
 MOST = 1_000_000  # elements: each is an object
+CHANGES: dict[Any, Callable[..., None]] = {}  # functions that change an array: see `changes`
 
 
 class Filled(np.ndarray[Any, Any]):
@@ -41,6 +45,8 @@ class Filled(np.ndarray[Any, Any]):
         super().__setitem__(index, value)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+        if method == "at":
+            return _changed(ufunc, f"{ufunc.__name__}.at")(*inputs)
         out = keywords.get("out")
         if out is not None and isinstance(out[0], Filled):  # out += value
             keywords.pop("out")
@@ -50,8 +56,15 @@ class Filled(np.ndarray[Any, Any]):
         return getattr(ufunc, method)(*map(settled, inputs), **keywords)
 
     def __array_function__(self, function: Any, _types: Any, inputs: Any, keywords: Any) -> Any:
-        given = _settled_all(inputs)
-        return function(*given, **{name: _settled_all(x) for name, x in keywords.items()})
+        bound = signature_of(function).bind(*inputs, **keywords)
+        if function in CHANGES and isinstance(next(iter(bound.arguments.values())), Filled):
+            return CHANGES[function](*bound.args, **bound.kwargs)
+        out = bound.arguments.pop("out", None)
+        made = function(*map(settled_all, bound.args), **_settled_values(bound.kwargs))
+        if not isinstance(out, Filled):
+            return made
+        out[...] = made
+        return out
 
     def parts(self) -> list[tuple[Any, Any]]:
         """Return its elements with their places, as `graph.assemble` takes them."""
@@ -83,9 +96,22 @@ def settled(operand: Any) -> Any:
     return operand.settle() if isinstance(operand, Filled) else operand
 
 
-def _settled_all(given: Any) -> Any:
+def _changed(function: Any, name: str) -> Callable[..., None]:
+    if function not in CHANGES:
+        raise UnsupportedError(
+            f"{user_location()}: np.{name} of an array that Values may be put in; write x[i] = v"
+        )
+    return CHANGES[function]
+
+
+def _settled_values(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: settled_all(x) for name, x in given.items()}
+
+
+def settled_all(given: Any) -> Any:
+    """Return `settled` of something, or of each part of a tuple or list."""
     if isinstance(given, tuple | list):
-        return type(given)(map(_settled_all, given))
+        return type(given)(map(settled_all, given))
     return settled(given)
 
 

@@ -1,7 +1,7 @@
 """What to write instead of NumPy's functions and methods that cannot take Values.
 
->>> INSTEAD["ldexp"]
-'Write x * 2.0 ** n.'
+>>> INSTEAD["reduceat"]
+'Write the reduction of each slice, and np.stack.'
 """
 
 _UNKNOWN = "Where there are zeros is known only when the kernel runs; "
@@ -11,17 +11,10 @@ INSTEAD = {
     "accumulate": "Write a loop, and np.stack.",
     "argwhere": f"{_UNKNOWN}np.where(condition, x, y) chooses.",
     "at": "It changes an array in place. Gather with x[indices], or add np.where(i == n, x, 0.0).",
-    "copyto": "Write np.broadcast_to(v, shape), or np.where(mask, v, x).",
-    "fill_diagonal": "Write np.where(np.eye(n, dtype=bool), value, x).",
     "flatnonzero": f"{_UNKNOWN}np.where(condition, x, y) chooses.",
     "frexp": "Write x / 2.0 ** n with n = np.floor(np.log2(abs(x))) + 1.",
-    "ldexp": "Write x * 2.0 ** n.",
     "nextafter": _NUMBER,
     "nonzero": f"{_UNKNOWN}np.where(condition, x, y) chooses.",
-    "place": "Write np.where(mask, values, x).",
-    "put": "Write np.where(mask, values, x).",
-    "put_along_axis": "Write np.where(mask, values, x).",
-    "putmask": "Write np.where(mask, values, x).",
     "reduceat": "Write the reduction of each slice, and np.stack.",
     "spacing": _NUMBER,
     "trim_zeros": f"{_UNKNOWN}write a slice x[i:j].",

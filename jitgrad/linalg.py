@@ -12,6 +12,7 @@ by both halves, as in JAX and PyTorch.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,6 +93,24 @@ def solve(a: Array, b: Array) -> Any:
     right = b[:, None] if b.ndim == 1 else b
     x = routine("lu_solve", a, routine("lu", a), right)
     return _typed(x[..., 0] if b.ndim == 1 else x, a, b)
+
+
+@implements("linalg.tensorsolve")
+def tensorsolve(a: Array, b: Array, axes: Any = None) -> Any:
+    """np.linalg.tensorsolve: the last axes of ``a`` are those of the solution."""
+    a, b = as_value(a), as_value(b)
+    if axes is not None:
+        a = np.moveaxis(a, axes, range(a.ndim - len(axes), a.ndim))
+    shape = a.shape[b.ndim :]
+    return solve(a.reshape(b.size, -1), b.ravel()).reshape(shape)
+
+
+@implements("linalg.tensorinv")
+def tensorinv(a: Array, ind: int = 2) -> Any:
+    """np.linalg.tensorinv."""
+    a = as_value(a)
+    shape = (*a.shape[ind:], *a.shape[:ind])
+    return inv(a.reshape(math.prod(a.shape[:ind]), -1)).reshape(shape)
 
 
 @implements("linalg.inv")

@@ -12,6 +12,7 @@ import numpy as np
 
 from jitgrad import (  # noqa: F401 - they register NumPy's functions
     assignment,
+    changes,
     choosing,
     contractions,
     creation,

@@ -1,4 +1,7 @@
-"""NumPy's norms of Values; where a norm is 0, its derivative is 0.
+"""NumPy's norms of Values; where a norm or a singular value is 0, its derivative is 0.
+
+Where singular values are equal, those that are the largest or the smallest share the derivative,
+which is one of the subgradients.
 
 >>> import numpy as np
 >>> np.linalg.norm(Value([[3.0, 4.0], [0.0, 0.0]]), axis=1)
@@ -10,8 +13,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jitgrad.errors import ArgumentError, UnsupportedError, user_location
+import numpy as np
+
+from jitgrad.arrays import moveaxis
+from jitgrad.errors import ArgumentError, user_location
 from jitgrad.graph import elementwise
+from jitgrad.linalg import inv, svdvals
 from jitgrad.protocols import implements
 from jitgrad.rearrange import typed
 from jitgrad.reductions import amax, amin, root, total
@@ -77,19 +84,37 @@ def _power_norm(size: Any, ord: float, axes: tuple[int, ...], keepdims: bool) ->
 
 
 def _matrix_norm(x: Value, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    """Return the largest or smallest sum of absolute values of a column or of a row."""
+    """Return a norm of the singular values, or a sum of absolute values of a column or of a row."""
     rows, columns = axes
-    if ord in (2, -2, "nuc"):
-        raise UnsupportedError(
-            f"{user_location()}: np.linalg.norm of a matrix with ord={ord!r} needs its singular "
-            "values. Write another norm."
-        )
-    if ord not in (1, -1, math.inf, -math.inf):
+    if ord not in (1, -1, math.inf, -math.inf, 2, -2, "nuc"):
         raise ArgumentError(f"{user_location()}: ord={ord!r} is no norm of a matrix.")
-    if not x.size and ord > 0:
+    if not x.size and (ord == "nuc" or ord > 0):
         return total(x, axes, keepdims=keepdims)
+    if ord in (2, -2, "nuc"):
+        combine = {2: amax, -2: amin, "nuc": total}[ord]
+        out = combine(_singular_values(moveaxis(x, axes, (-2, -1))), -1)
+        kept = [1 if i in axes else n for i, n in enumerate(x.shape)]
+        return out.reshape(kept) if keepdims else out
     summed, left = (rows, columns) if abs(ord) == 1 else (columns, rows)
     extreme = amax if ord > 0 else amin
     sums = total(elementwise("abs", x), summed, keepdims=True)
     out = extreme(sums, left, keepdims=True)
     return out if keepdims else out.reshape([n for i, n in enumerate(x.shape) if i not in axes])
+
+
+def _singular_values(x: Any) -> Any:
+    """Return the singular values; those that are 0 but for rounding are constants."""
+    s = svdvals(x)
+    least = max(x.shape[-2:]) * float(np.finfo(x.element_type).eps)
+    nothing = elementwise("le", s, least * s[..., :1])
+    return elementwise("where", nothing, elementwise("detach", s), s)
+
+
+@implements("linalg.cond")
+def cond(x: Array, p: Any = None) -> Any:
+    """np.linalg.cond: infinite, with an infinite or undefined derivative, of a singular matrix."""
+    x = as_value(x)
+    if p is None or p in (2, -2):
+        s = svdvals(x)
+        return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
+    return norm(x, p, (-2, -1)) * norm(inv(x), p, (-2, -1))

@@ -108,7 +108,7 @@ def _arguments(
 ) -> tuple[list[Any], dict[str, Any]]:
     positional: list[Any] = []
     given: dict[str, Any] = {}
-    signature = _signature(function)
+    signature = signature_of(function)
     several = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
     for name, value in signature.bind(*inputs, **keywords).arguments.items():
         parameter = signature.parameters[name]
@@ -127,7 +127,7 @@ def _arguments(
 
 def _check_keywords(name: str, meaning: Function, given: dict[str, Any]) -> None:
     """Refuse a keyword that is not supported."""
-    parameters = _signature(meaning).parameters
+    parameters = signature_of(meaning).parameters
     refused = [keyword for keyword in given if keyword not in parameters]
     if not refused or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
@@ -154,4 +154,4 @@ def _left_out(value: Any) -> bool:
     return value is None or value is np._NoValue
 
 
-_signature = functools.cache(inspect.signature)
+signature_of = functools.cache(inspect.signature)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jitgrad import lapack, sorting, spectral
+from jitgrad import checks, lapack, sorting, spectral
 
 Shape = tuple[int, ...]
 
@@ -81,6 +81,7 @@ ROUTINES: dict[str, Routine] = {
     "argmax": Routine(sorting.argmax, (1,), _one, dtype=POSITIONS),
     "argmin": Routine(sorting.argmin, (1,), _one, dtype=POSITIONS),
     "argsort": Routine(sorting.argsort, (1,), _like(), dtype=POSITIONS),
+    "arrived": Routine(checks.arrived, (1,), _like()),
     "cholesky": Routine(lapack.cholesky, (2,), _like(), (0,)),
     "cofactors": Routine(spectral.cofactors, (2,), _like(), (0,)),
     "divide_by_gaps": Routine(spectral.divide_by_gaps, (2, 1), _like(), (0, 1)),

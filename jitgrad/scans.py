@@ -9,6 +9,7 @@ Value(data=[1. 3. 7.], grad=0)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -157,3 +158,17 @@ ACCUMULATED = {
 for _ufunc, _name in ACCUMULATED.items():
     implements(f"{_ufunc}.accumulate")(_accumulate(_name))
 implements("multiply.reduce")(_reduce("mul", 1.0))
+
+
+@implements("unwrap")
+def unwrap(p: Array, discont: Any = None, axis: int = -1, *, period: Any = 2.0 * math.pi) -> Any:
+    """np.unwrap: whole periods are added where neighbours are more than half a period apart."""
+    p, half = as_value(p), period / 2.0
+    steps = np.diff(p, axis=axis)
+    short = (steps + half) % period - half
+    short = np.where((short == -half) & (steps > 0.0), half, short)
+    turns = elementwise("detach", np.rint((short - steps) / period))
+    turns = np.where(np.abs(steps) < (half if discont is None else discont), 0.0, turns)
+    shape = [1 if n == axis % p.ndim else m for n, m in enumerate(p.shape)]
+    added = [np.zeros(shape, p.element_type), np.cumsum(turns, axis=axis)]
+    return p + np.concatenate(added, axis=axis) * period

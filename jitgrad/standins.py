@@ -29,7 +29,7 @@ from jitgrad import creation
 from jitgrad.errors import UnsupportedError, user_location
 from jitgrad.filled import Filled, filled, settled
 from jitgrad.protocols import SPECIAL
-from jitgrad.scipy import linalg, signal, special, stats
+from jitgrad.scipy import integrate, linalg, signal, special, stats
 from jitgrad.value import Value
 
 Function = Callable[..., Any]
@@ -248,6 +248,7 @@ def _public(module: types.ModuleType) -> dict[str, Any]:
 
 
 _SCIPY = {
+    "integrate": integrate,
     "linalg": linalg,
     "signal": signal,
     "special": special,

@@ -207,6 +207,24 @@ def sinc(x: Array) -> Any:
     return where(square < 0.25, series, elementwise("sin", angle) / angle)
 
 
+@implements("isposinf")
+def isposinf(x: Array) -> Any:
+    """np.isposinf."""
+    return elementwise("eq", x, math.inf)
+
+
+@implements("isneginf")
+def isneginf(x: Array) -> Any:
+    """np.isneginf."""
+    return elementwise("eq", x, -math.inf)
+
+
+@implements("ldexp")
+def ldexp(x1: Array, x2: Array) -> Any:
+    """np.ldexp: x1 * 2 ** x2."""
+    return as_value(x1) * elementwise("pow", 2.0, x2)
+
+
 @implements("isclose")
 def isclose(
     a: Array, b: Array, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False

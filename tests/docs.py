@@ -188,7 +188,7 @@ def support_tables():
     parts = []
     for family, rows in FAMILIES.items():
         lines = [f"## {family}", "", "| function | tier | |", "| --- | --: | --- |"]
-        lines += [f"| {in_code(row.name)} | {row.tier or ''} | {remark(row)} |" for row in rows]
+        lines += [f"| {in_code(row.name)} | {row.tier or ''} | {row.note} |" for row in rows]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
@@ -197,11 +197,6 @@ def scipy_list():
     """Return the functions of scipy.special that work on Values."""
     names = sorted(name.removeprefix("_") for name in SPECIAL)
     return textwrap.fill(f"{', '.join(names)}.", 100) + "\n"
-
-
-def remark(row):
-    """What is supported of a row, or what to write instead."""
-    return ". ".join(filter(None, ["not yet" if row.pending else "", row.note]))
 
 
 def in_code(name):

@@ -2,7 +2,7 @@
 
 A row names a function, how often real code has it (the tier: 1 for the most, 0 where it was not
 counted) and some calls. A call's arguments are named after the arrays of `SAMPLES` that it takes. A
-function that jitgrad does not take yet is `pending`: it is documented, and its calls are not run.
+function that cannot be compared with NumPy's digit by digit has its tests `elsewhere`.
 """
 
 from types import SimpleNamespace
@@ -60,8 +60,8 @@ class Row(NamedTuple):
         What is supported, or what to write instead.
     analytic : bool
         Whether a complex step gives its derivative.
-    pending : bool
-        Whether it does not work yet.
+    elsewhere : str
+        The tests of a function that has no calls here.
     single : bool
         Whether what it makes of float32 is float32.
     """
@@ -71,7 +71,7 @@ class Row(NamedTuple):
     calls: tuple[Any, ...]
     note: str = ""
     analytic: bool = True
-    pending: bool = False
+    elsewhere: str = ""
     single: bool = True
 
 
@@ -186,6 +186,7 @@ ARITHMETIC = (
         lambda s: np.copysign(s, -1.0),
         analytic=False,
     ),
+    row("np.ldexp", 0, lambda m: np.ldexp(m, 3), lambda s: np.ldexp(s, -2), analytic=False),
     row("np.modf", 0, lambda m: np.modf(3.0 * m), analytic=False),
     row(
         "np.nan_to_num",
@@ -340,10 +341,11 @@ TRUTHS = (
         analytic=False,
     ),
     row(
-        "np.isnan, np.isfinite, np.isinf, np.signbit",
+        "np.isnan, np.isfinite, np.isinf, np.signbit, np.isposinf, np.isneginf",
         0,
         lambda nan: [np.isnan(nan), np.isfinite(nan), np.isinf(nan)],
         lambda m: np.signbit(m),
+        lambda nan: [np.isposinf(nan / 0.0), np.isneginf(nan)],
         analytic=False,
     ),
     row(
@@ -477,7 +479,47 @@ INDEXING = (
         lambda v: _in_place(v),
         note="x is bound anew; an argument of the loss is not changed in place",
     ),
+    row(
+        "np.copyto, np.put, np.place, np.putmask, np.put_along_axis",
+        0,
+        lambda m: _made((3, 4), np.copyto, m * m),
+        lambda u: _made((3, 3), np.copyto, u, where=np.eye(3) > 0.0),
+        lambda v: _made(5, np.put, [0, -1, 2], v[:2]),
+        lambda m: _made((3, 4), np.place, CONSTANT.mask, m[0]),
+        lambda m: _made((3, 4), np.putmask, CONSTANT.mask, m),
+        lambda m, u: _made((3, 4), np.put_along_axis, CONSTANT.columns[:, :1], u[:, None], 1),
+        note="as x[i] = v",
+        analytic=False,
+    ),
+    row(
+        "np.fill_diagonal",
+        0,
+        lambda s: _made((3, 3), np.fill_diagonal, s * s),
+        lambda u: _made((4, 3), np.fill_diagonal, u, wrap=True),
+        lambda u: _made((3, 3, 3), np.fill_diagonal, u),
+        note="as x[i] = v",
+        analytic=False,
+    ),
+    row(
+        "ufunc.at",
+        0,
+        lambda v: _made(3, np.add.at, np.array([0, 2, 2, 0, 1]), v),
+        lambda v, s: _made(3, np.multiply.at, [1, 1, 2], v[:3] * s),
+        lambda m: _made((3, 4), np.subtract.at, (np.array([0, 0]), np.array([1, 1])), m[0, :2]),
+        lambda v: _made(4, np.divide.at, [3], v[:1]),
+        lambda v: [_made(4, np.maximum.at, [0, 0], v[:2]), _made(4, np.minimum.at, [1], v[:1])],
+        note="as x[i] = v; of add, subtract, multiply, divide, maximum and minimum",
+        analytic=False,
+    ),
 )
+
+
+def _made(shape, change, *args, **more):
+    """A new array, changed by a function of NumPy's."""
+    out = np.zeros(shape)
+    out[...] = 0.5
+    change(out, *args, **more)
+    return out
 
 
 def _assigned(v):
@@ -1009,6 +1051,15 @@ REDUCTIONS = (
         analytic=False,
     ),
     row(
+        "np.unwrap",
+        0,
+        lambda v: np.unwrap(5.0 * v),
+        lambda m: np.unwrap(5.0 * m, axis=0),
+        lambda m, r: np.unwrap(3.0 * m, period=r),
+        lambda v: np.unwrap(5.0 * v, discont=4.0),
+        analytic=False,
+    ),
+    row(
         "ufunc.accumulate",
         0,
         lambda v: np.maximum.accumulate(v),
@@ -1170,7 +1221,11 @@ PRODUCTS = (
         lambda t: np.linalg.vector_norm(t, axis=(0, 1), ord=3),
         lambda t: np.linalg.matrix_norm(t),
         lambda t: np.linalg.norm(t),
-        note="of vectors, all; of matrices, fro, 1, -1, inf and -inf",
+        lambda m: np.linalg.norm(m, 2),
+        lambda t: np.linalg.norm(t, -2, axis=(2, 0)),
+        lambda t: np.linalg.norm(t, "nuc", axis=(0, 1), keepdims=True),
+        lambda t: np.linalg.matrix_norm(t, ord=2),
+        note="where it is 0, its derivative is 0; so is that of a singular value",
         analytic=False,
     ),
 )
@@ -1241,6 +1296,14 @@ DIFFERENCES = (
         lambda v: np.polyder(v, 2),
         lambda v: np.polyint(v),
         lambda v, s: np.polyint(v, 2, k=[1.0, 2.0]),
+    ),
+    row(
+        "np.polyfit",
+        0,
+        lambda v, w: np.polyfit(v, w, 2),
+        lambda v: np.polyfit(np.arange(5.0), np.stack([v, v * v], axis=1), 1, w=np.ones(5)),
+        note="the coefficients alone",
+        analytic=False,
     ),
     row(
         "np.vander",
@@ -1367,6 +1430,22 @@ LINALG = (
         analytic=False,
     ),
     row(
+        "np.linalg.cond",
+        0,
+        lambda q: np.linalg.cond(q),
+        lambda q, z: np.linalg.cond(np.stack([q, z]), -2),
+        lambda q: np.linalg.cond(q, "fro"),
+        analytic=False,
+    ),
+    row(
+        "np.linalg.tensorsolve, np.linalg.tensorinv",
+        0,
+        lambda t, v: np.linalg.tensorsolve(_tensor(t), v[:4].reshape(2, 2)),
+        lambda t, q: np.linalg.tensorsolve(np.moveaxis(_tensor(t), 2, 0), q[:2, :2], (0,)),
+        lambda t: np.linalg.tensorinv(_tensor(t)),
+        analytic=False,
+    ),
+    row(
         "np.linalg.lstsq",
         0,
         lambda m, k: np.linalg.lstsq(m.T, k)[0],
@@ -1374,6 +1453,13 @@ LINALG = (
         analytic=False,
     ),
 )
+
+
+def _tensor(t):
+    """An array of shape (2, 2, 4) that is a regular matrix."""
+    return t[:, :2] + 3.0 * np.eye(4).reshape(2, 2, 4)
+
+
 ORDERING = (
     row(
         "np.sort",
@@ -1475,7 +1561,7 @@ PYTHON_FUNCTIONS = (
         lambda p: scipy.stats.poisson.logpmf([1, 0, 4, 2], p),
         lambda p: scipy.stats.dirichlet.logpdf([0.2, 0.3, 0.5], p[:, 0]),
         lambda m, q: scipy.stats.multivariate_normal.logpdf(m.T, q[0], q @ q.T + np.eye(3)),
-        note="norm, t, beta, chi2, gamma, dirichlet, multivariate_normal, poisson and 20 others",
+        note="norm, t, f, beta, chi2, gamma, dirichlet, multivariate_normal, poisson and 20 others",
         analytic=False,
         single=False,
     ),
@@ -1496,7 +1582,7 @@ PYTHON_FUNCTIONS = (
         single=False,
     ),
     row(
-        "scipy.stats: cdf, sf, logcdf",
+        "scipy.stats: cdf, sf, logcdf, logsf",
         2,
         lambda m: scipy.stats.norm.cdf(m, 0.2, 2.0),
         lambda m: scipy.stats.norm.logcdf(m),
@@ -1536,10 +1622,10 @@ PYTHON_FUNCTIONS = (
     ),
     row("scipy.linalg.expm", 0, lambda q: scipy.linalg.expm(q), analytic=False, single=False),
     row(
-        "scipy.integrate.odeint",
+        "scipy.integrate.odeint, solve_ivp",
         2,
-        pending=True,
-        note="write the steps of a Runge-Kutta method: a loop in Python stays one in the kernel",
+        elsewhere="tests/test_integrate.py",
+        note="not for stiff equations; jitgrad.scipy.integrate.rk4 takes steps of fixed length",
     ),
 )
 SPECIAL = (
@@ -1647,7 +1733,8 @@ ELSEWHERE = {
     "`out[i] = x` of a plain array, without a trace": "`out = np.zeros(n, like=x)`.",
     "`x[i] = v` without a trace": "`out = np.zeros_like(x); out[...] = x; out[i] = v`.",
     "`np.asarray(x)` without a trace": "`x` as it is; `np.stack([x, y])` of several.",
-    "scipy's Python functions without a trace": "Those of the same name in `jitgrad.scipy`.",
+    "scipy's Python functions of Values without a trace": "Those of the same name in "
+    "`jitgrad.scipy`; of plain numbers and arrays these are SciPy's own.",
     "`np.sum([x, y])`, ... of a list of arrays": "`np.sum(np.stack([x, y]))`.",
     "`out=`, `where=` and `dtype=` of ufuncs": "`np.where(mask, np.f(x), y)`, `x.astype(...)`.",
 }

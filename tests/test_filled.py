@@ -184,7 +184,29 @@ def swapped(x):
     return x[0] * 3.0 + x[1] * x[2]
 
 
+def by_functions(x):
+    """Numbers alone, then Values: each is an assignment to the array itself."""
+    a = np.zeros((4, 4))
+    np.fill_diagonal(a, 3.0)
+    np.put(a, [1, 2], 5.0)
+    np.add.at(a, ([0, 0], [1, 1]), 1.0)
+    np.add(np.ones((4, 4)), a, out=a)
+    np.sum(np.ones((2, 4)), axis=0, out=a[3])
+    b = a * x
+    np.copyto(b, 2.0 * x, where=np.eye(4) > 0.0)
+    np.subtract.at(b, (np.array([1, 1]), slice(0, 2)), x[:2])
+    return np.sum(a) * x[0] + np.sum(b * b)
+
+
+def with_out_by_position(x):
+    a = np.zeros(4)
+    np.dot(np.diag([1.0, 2.0, 3.0, 4.0]), x, a)
+    return np.sum(a * a)
+
+
 IN_PLACE = (
+    by_functions,
+    with_out_by_position,
     assigned,
     a_recurrence_in_a_copy,
     two_names_for_one_array,

@@ -269,6 +269,36 @@ def test_eigenvectors_of_equal_eigenvalues_have_none(function, gap, eager):
             jitgrad.compile(function).grad(a)
 
 
+def slope_of_norm(at, order):
+    x = Value(at)
+    LA.norm(x, order).backward()
+    return x.grad
+
+
+@pytest.mark.parametrize("order", [2, -2, "nuc"])
+def test_norms_of_nothing_have_the_derivative_0(order):
+    assert not np.any(slope_of_norm(np.zeros((3, 2)), order))
+
+
+def test_norms_of_a_matrix_of_rank_one():
+    direction = np.outer(A[0] / LA.norm(A[0]), A[1] / LA.norm(A[1]))
+    for order, expected in ((2, direction), ("nuc", direction), (-2, 0.0 * direction)):
+        slope = slope_of_norm(np.outer(A[0], A[1]), order)
+        np.testing.assert_allclose(slope, expected, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize(("order", "dual"), [(2, "nuc"), ("nuc", 2), (-2, "nuc")])
+def test_norms_of_equal_singular_values_have_a_subgradient(order, dual):
+    at = 3.0 * LA.qr(A)[0]
+    slope = slope_of_norm(at, order)
+    assert np.sum(slope * at) == pytest.approx(LA.norm(at, order), rel=1e-12)
+    assert LA.norm(slope, dual) == pytest.approx(1.0, rel=1e-12)
+
+
+def test_condition_numbers_of_singular_matrices_are_infinite():
+    assert LA.cond(Value(np.diag([1.0, 0.0]))).data == np.inf
+
+
 def test_the_determinant_of_a_singular_matrix_has_its_cofactors():
     a = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.0, 1.0, 1.0]])
     value, slopes = jitgrad.compile(LA.det).value_and_grad(a)

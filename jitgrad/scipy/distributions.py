@@ -7,14 +7,17 @@ array([0. , 0.5, 1. ])
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from jitgrad.errors import ArgumentError, user_location
+from jitgrad.errors import ArgumentError, UnsupportedError, user_location
+from jitgrad.filled import settled
 from jitgrad.ufuncs import Array, as_value, where
+from jitgrad.value import Value
 
 Formula = Callable[..., Any]
 
@@ -56,12 +59,16 @@ class Distribution:
         The distribution function.
     above : callable, optional
         One minus that.
-    log_below : callable, optional
-        The logarithm of the distribution function.
+    log_below, log_above : callable, optional
+        Their logarithms.
     support : (callable, callable)
         The ends of the support, from the shape parameters.
     quantile : callable, optional
         The inverse of the distribution function.
+    entropy : callable, optional
+        The entropy, from the shape parameters.
+    valid : callable, optional
+        Whether there are such shape parameters; without it, whether they are positive.
     """
 
     discrete = False
@@ -74,26 +81,27 @@ class Distribution:
         below: Formula,
         above: Formula | None = None,
         log_below: Formula | None = None,
+        log_above: Formula | None = None,
         support: tuple[Formula, Formula] = WHOLE_LINE,
         quantile: Formula | None = None,
+        entropy: Formula | None = None,
+        valid: Formula | None = None,
     ) -> None:
         self.name, self.shapes, self.support = name, shapes, support
         self._log_density, self._below = log_density, below
-        self._above, self._log_below, self._quantile = above, log_below, quantile
-
-    def __call__(self, *args: Any, **kwds: Any) -> Frozen:
-        """Fix the parameters, as in ``norm(loc, scale).logpdf(x)``."""
-        self._parameters("", args, kwds)
-        return Frozen(self, args, kwds)
+        self._above = above or (lambda *at: 1.0 - below(*at))
+        self._log_below = log_below or (lambda *at: np.log(below(*at)))
+        self._log_above = log_above or (lambda *at: np.log(self._above(*at)))
+        self._quantile, self._entropy, self._valid = quantile, entropy, valid
 
     # --- the methods ---
 
     def logpdf(self, x: Array, *args: Any, **kwds: Any) -> Any:
         """Return the logarithm of the density."""
-        y, shapes, scale = self._standard("logpdf", x, args, kwds)
-        low, high = self._ends(shapes)
-        inside = np.logical_and(y >= low, y <= high)
-        return where(inside, self._log_density(y, *shapes), -math.inf) - _log(scale)
+        given = self._given("logpdf", args, kwds)
+        y = given.standard(x)
+        found = self._log_density(y, *given.shapes) - _log(given.scale)
+        return given.checked(self._between(y, given, found, -math.inf, -math.inf))
 
     def pdf(self, x: Array, *args: Any, **kwds: Any) -> Any:
         """Return the density."""
@@ -101,38 +109,42 @@ class Distribution:
 
     def cdf(self, x: Array, *args: Any, **kwds: Any) -> Any:
         """Return the probability of up to ``x``."""
-        y, shapes, _ = self._standard("cdf", x, args, kwds)
-        return self._between(y, shapes, self._below(y, *shapes), 0.0, 1.0)
+        return self._probability("cdf", x, args, kwds, self._below, 0.0, 1.0)
 
     def sf(self, x: Array, *args: Any, **kwds: Any) -> Any:
         """Return the probability of more than ``x``."""
-        y, shapes, _ = self._standard("sf", x, args, kwds)
-        found = 1.0 - self._below(y, *shapes) if self._above is None else self._above(y, *shapes)
-        return self._between(y, shapes, found, 1.0, 0.0)
+        return self._probability("sf", x, args, kwds, self._above, 1.0, 0.0)
 
     def logcdf(self, x: Array, *args: Any, **kwds: Any) -> Any:
         """Return the logarithm of `cdf`."""
-        if self._log_below is None:
-            return np.log(self.cdf(x, *args, **kwds))
-        y, shapes, _ = self._standard("logcdf", x, args, kwds)
-        return self._between(y, shapes, self._log_below(y, *shapes), -math.inf, 0.0)
+        return self._probability("logcdf", x, args, kwds, self._log_below, -math.inf, 0.0)
 
     def logsf(self, x: Array, *args: Any, **kwds: Any) -> Any:
         """Return the logarithm of `sf`."""
-        return np.log(self.sf(x, *args, **kwds))
+        return self._probability("logsf", x, args, kwds, self._log_above, 0.0, -math.inf)
 
     def ppf(self, q: Array, *args: Any, **kwds: Any) -> Any:
         """Return the number up to which the probability is ``q``."""
         if self._quantile is None:
-            raise ArgumentError(f"{user_location()}: {self.name}.ppf of a Value is not available")
-        shapes, loc, scale = self._parameters("ppf", args, kwds)
-        return self._quantile(as_value(q), *shapes) * scale + loc
+            raise UnsupportedError(f"{user_location()}: {self.name}.ppf of Values is not available")
+        given, q = self._given("ppf", args, kwds), as_value(q)
+        low, high = self._ends(given)
+        y = where(q == 0.0, low, where(q == 1.0, high, self._quantile(q, *given.shapes)))
+        y = where((q < 0.0) | (q > 1.0), math.nan, y)
+        return given.checked(y * given.scale + given.loc)
+
+    def entropy(self, *args: Any, **kwds: Any) -> Any:
+        """Return the entropy."""
+        if self._entropy is None:
+            raise UnsupportedError(
+                f"{user_location()}: {self.name}.entropy of Values is not available"
+            )
+        given = self._given("entropy", args, kwds)
+        return given.checked(self._entropy(*given.shapes) + _log(given.scale))
 
     # --- parameters ---
 
-    def _parameters(
-        self, method: str, args: tuple[Any, ...], kwds: dict[str, Any]
-    ) -> tuple[list[Any], Any, Any]:
+    def _given(self, method: str, args: tuple[Any, ...], kwds: dict[str, Any]) -> Given:
         names = (*self.shapes, "loc") if self.discrete else (*self.shapes, "loc", "scale")
         given = {"loc": 0.0, "scale": 1.0, **dict(zip(names, args, strict=False)), **kwds}
         missing = [name for name in self.shapes if name not in given]
@@ -142,23 +154,57 @@ class Distribution:
                 f"{user_location()}: {self.name}.{method}: expected the parameters "
                 f"{', '.join(names)}; missing {missing or 'none'}, unknown {unknown or 'none'}"
             )
-        return [as_value(given[name]) for name in self.shapes], given["loc"], given["scale"]
+        shapes = [_number(given[name]) for name in self.shapes]
+        scale = _number(given["scale"])
+        conditions = [self._valid(*shapes)] if self._valid else [x > 0.0 for x in shapes]
+        good = functools.reduce(np.logical_and, [*conditions, scale > 0.0])
+        return Given([as_value(x) for x in shapes], _number(given["loc"]), scale, good)
 
-    def _standard(
-        self, method: str, x: Array, args: tuple[Any, ...], kwds: dict[str, Any]
-    ) -> tuple[Any, list[Any], Any]:
-        shapes, loc, scale = self._parameters(method, args, kwds)
-        y = as_value(x) if isinstance(loc, float) and loc == 0.0 else as_value(x) - loc
-        plain = isinstance(scale, float) and scale == 1.0
-        return (y if plain else y / scale), shapes, scale
+    def _probability(
+        self,
+        method: str,
+        x: Array,
+        args: tuple[Any, ...],
+        kwds: dict[str, Any],
+        formula: Formula,
+        before: float,
+        after: float,
+    ) -> Any:
+        given = self._given(method, args, kwds)
+        y = given.standard(x)
+        y = np.floor(y) if self.discrete else y
+        return given.checked(self._between(y, given, formula(y, *given.shapes), before, after))
 
-    def _ends(self, shapes: list[Any]) -> tuple[Any, Any]:
+    def _ends(self, given: Given) -> tuple[Any, Any]:
         low, high = self.support
-        return low(*shapes), high(*shapes)
+        return low(*given.shapes), high(*given.shapes)
 
-    def _between(self, y: Any, shapes: list[Any], inside: Any, before: float, after: float) -> Any:
-        low, high = self._ends(shapes)
-        return where(y < low, before, where(y > high, after, inside))
+    def _between(self, y: Any, given: Given, inside: Any, before: float, after: float) -> Any:
+        low, high = self._ends(given)
+        if not _endless(high):
+            inside = where(y > high, after, inside)
+        return inside if _endless(low) else where(y < low, before, inside)
+
+
+class Given(NamedTuple):
+    """The parameters of one call, and whether there are such."""
+
+    shapes: list[Any]
+    loc: Any
+    scale: Any
+    good: Any
+
+    def standard(self, x: Array) -> Any:
+        """Return where a number lies in the standard form."""
+        y = as_value(x)
+        y = y if _is(self.loc, 0.0) else y - self.loc
+        return y if _is(self.scale, 1.0) else y / self.scale
+
+    def checked(self, found: Any) -> Any:
+        """Return NaN where there are no such parameters."""
+        if not isinstance(self.good, Value) and np.all(self.good):
+            return found
+        return where(self.good, found, math.nan)
 
 
 class Discrete(Distribution):
@@ -168,36 +214,29 @@ class Discrete(Distribution):
 
     def logpmf(self, k: Array, *args: Any, **kwds: Any) -> Any:
         """Return the logarithm of the probability."""
-        y, shapes, _ = self._standard("logpmf", k, args, kwds)
-        low, high = self._ends(shapes)
-        inside = np.logical_and(np.logical_and(y >= low, y <= high), y == np.floor(y))
-        return where(inside, self._log_density(y, *shapes), -math.inf)
+        given = self._given("logpmf", args, kwds)
+        y = given.standard(k)
+        found = where(y - np.floor(y) > 0.0, -math.inf, self._log_density(y, *given.shapes))
+        return given.checked(self._between(y, given, found, -math.inf, -math.inf))
 
     def pmf(self, k: Array, *args: Any, **kwds: Any) -> Any:
         """Return the probability."""
         return np.exp(self.logpmf(k, *args, **kwds))
 
-    def _standard(
-        self, method: str, x: Array, args: tuple[Any, ...], kwds: dict[str, Any]
-    ) -> tuple[Any, list[Any], Any]:
-        y, shapes, scale = super()._standard(method, x, args, kwds)
-        return (y if method == "logpmf" else np.floor(y)), shapes, scale
+
+def _number(given: Any) -> Any:
+    """Return a parameter as a number, an array or a Value."""
+    given = settled(given)
+    return given if isinstance(given, float | int | Value) else np.asarray(given)[()]
 
 
-class Frozen:
-    """A distribution with its parameters."""
+def _is(given: Any, number: float) -> bool:
+    return isinstance(given, float | int) and given == number
 
-    def __init__(self, family: Any, args: tuple[Any, ...], kwds: dict[str, Any]) -> None:
-        self._family, self._args, self._kwds = family, args, kwds
 
-    def __getattr__(self, method: str) -> Any:
-        found = getattr(self._family, method)
-
-        def call(x: Array) -> Any:
-            return found(x, *self._args, **self._kwds)
-
-        return call
+def _endless(end: Any) -> bool:
+    return isinstance(end, float) and math.isinf(end)
 
 
 def _log(scale: Any) -> Any:
-    return 0.0 if isinstance(scale, float) and scale == 1.0 else np.log(as_value(scale))
+    return 0.0 if _is(scale, 1.0) else np.log(as_value(scale))

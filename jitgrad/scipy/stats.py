@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from jitgrad.errors import ArgumentError, ShapeError, user_location
 from jitgrad.graph import elementwise
-from jitgrad.matrix_rules import routine
 from jitgrad.protocols import SPECIAL
-from jitgrad.scipy.distributions import FROM_ONE, POSITIVE, UNIT, Discrete, Distribution, Frozen
-from jitgrad.scipy.special import multigammaln, softplus
+from jitgrad.scipy.distributions import FROM_ONE, POSITIVE, UNIT, Discrete, Distribution
+from jitgrad.scipy.multivariate import dirichlet, multivariate_normal, wishart
+from jitgrad.scipy.special import softplus
 from jitgrad.ufuncs import Array, as_value, where
 
 __all__ = [
@@ -32,9 +31,12 @@ __all__ = [
     "chi2",
     "dirichlet",
     "expon",
+    "f",
     "gamma",
     "geom",
+    "gumbel_l",
     "gumbel_r",
+    "halfcauchy",
     "halfnorm",
     "invgamma",
     "laplace",
@@ -45,6 +47,7 @@ __all__ = [
     "norm",
     "pareto",
     "poisson",
+    "rayleigh",
     "t",
     "uniform",
     "weibull_min",
@@ -58,12 +61,46 @@ def _special(name: str, *operands: Array) -> Any:
     return SPECIAL[name](*map(as_value, operands))
 
 
+def _finite(x: Any) -> Any:
+    """Return a number that is not infinite, so that a formula has no quotient of infinities."""
+    return np.minimum(x, 1e300)
+
+
+def _away_from_0(x: Any) -> Any:
+    """Return 1 for 0: for a formula that is not used there."""
+    return where(x == 0.0, 1.0, x)
+
+
 # --- on the whole line ---------------------------------------------------------------------------
 
 
+def _t_log_density(x: Any, df: Any) -> Any:
+    return (
+        _special("gammaln", (df + 1.0) / 2.0)
+        - _special("gammaln", df / 2.0)
+        - 0.5 * np.log(df * math.pi)
+        - (df + 1.0) / 2.0 * np.log1p(x * x / df)
+    )
+
+
 def _t_below(x: Any, df: Any) -> Any:
-    tail = 0.5 * _special("betainc", df / 2.0, 0.5, df / (df + x * x))
-    return where(x > 0.0, 1.0 - tail, tail)
+    """From the middle for small x, from the end for others; a straight line at 0.
+
+    The incomplete beta function has a root's derivative there, infinite times 0.
+    """
+    square = x * x
+    tail = 0.5 * _special("betainc", df / 2.0, 0.5, df / (df + square))
+    share = where(square < df, square, 0.0) / (df + where(square < df, square, 0.0))
+    middle = 0.5 * np.sign(x) * _special("betainc", 0.5, df / 2.0, share)
+    line = x * np.exp(_t_log_density(0.0, df))
+    near = 0.5 + where(np.abs(x) < 1e-150, line, middle)
+    return where(square < df, near, where(x > 0.0, 1.0 - tail, tail))
+
+
+def _t_entropy(df: Any) -> Any:
+    half, next_half = df / 2.0, (df + 1.0) / 2.0
+    change = _special("digamma", next_half) - _special("digamma", half)
+    return next_half * change + 0.5 * np.log(df) + _special("betaln", half, 0.5)
 
 
 norm = Distribution(
@@ -73,36 +110,37 @@ norm = Distribution(
     lambda x: _special("ndtr", x),
     lambda x: _special("ndtr", -x),
     lambda x: _special("log_ndtr", x),
+    lambda x: _special("log_ndtr", -x),
     quantile=lambda q: _special("ndtri", q),
+    entropy=lambda: _LOG_ROOT_2_PI + 0.5,
 )
 t = Distribution(
     "t",
     ("df",),
-    lambda x, df: (
-        _special("gammaln", (df + 1.0) / 2.0)
-        - _special("gammaln", df / 2.0)
-        - 0.5 * np.log(df * math.pi)
-        - (df + 1.0) / 2.0 * np.log1p(x * x / df)
-    ),
+    _t_log_density,
     _t_below,
     lambda x, df: _t_below(-x, df),
+    entropy=_t_entropy,
 )
 cauchy = Distribution(
     "cauchy",
     (),
     lambda x: -math.log(math.pi) - np.log1p(x * x),
-    lambda x: 0.5 + np.arctan(x) / math.pi,
-    lambda x: 0.5 - np.arctan(x) / math.pi,
+    lambda x: np.arctan2(1.0, -x) / math.pi,
+    lambda x: np.arctan2(1.0, x) / math.pi,
     quantile=lambda q: np.tan(math.pi * (q - 0.5)),
+    entropy=lambda: math.log(4.0 * math.pi),
 )
 logistic = Distribution(
     "logistic",
     (),
-    lambda x: -x - 2.0 * softplus(-x),
+    lambda x: -softplus(x) - softplus(-x),
     lambda x: elementwise("sigmoid", x),
     lambda x: elementwise("sigmoid", -x),
     lambda x: -softplus(-x),
+    lambda x: -softplus(x),
     quantile=lambda q: _special("logit", q),
+    entropy=lambda: 2.0,
 )
 laplace = Distribution(
     "laplace",
@@ -110,6 +148,10 @@ laplace = Distribution(
     lambda x: -math.log(2.0) - np.abs(x),
     lambda x: where(x > 0.0, 1.0 - 0.5 * np.exp(-x), 0.5 * np.exp(x)),
     lambda x: where(x > 0.0, 0.5 * np.exp(-x), 1.0 - 0.5 * np.exp(x)),
+    lambda x: where(x > 0.0, np.log1p(-0.5 * np.exp(-x)), x - math.log(2.0)),
+    lambda x: where(x > 0.0, -x - math.log(2.0), np.log1p(-0.5 * np.exp(x))),
+    quantile=lambda q: where(q > 0.5, -np.log(2.0 * (1.0 - q)), np.log(2.0 * q)),
+    entropy=lambda: math.log(2.0) + 1.0,
 )
 gumbel_r = Distribution(
     "gumbel_r",
@@ -118,6 +160,17 @@ gumbel_r = Distribution(
     lambda x: np.exp(-np.exp(-x)),
     lambda x: -np.expm1(-np.exp(-x)),
     lambda x: -np.exp(-x),
+    quantile=lambda q: -np.log(-np.log(q)),
+    entropy=lambda: np.euler_gamma + 1.0,
+)
+gumbel_l = Distribution(
+    "gumbel_l",
+    (),
+    lambda x: x - np.exp(x),
+    lambda x: -np.expm1(-np.exp(x)),
+    lambda x: np.exp(-np.exp(x)),
+    log_above=lambda x: -np.exp(x),
+    entropy=lambda: np.euler_gamma + 1.0,
 )
 
 # --- on part of it -------------------------------------------------------------------------------
@@ -128,8 +181,10 @@ expon = Distribution(
     lambda x: -x,
     lambda x: -np.expm1(-x),
     lambda x: np.exp(-x),
+    log_above=lambda x: -x,
     support=POSITIVE,
     quantile=lambda q: -np.log1p(-q),
+    entropy=lambda: 1.0,
 )
 uniform = Distribution(
     "uniform",
@@ -139,6 +194,7 @@ uniform = Distribution(
     lambda x: 1.0 - x,
     support=UNIT,
     quantile=lambda q: q,
+    entropy=lambda: 0.0,
 )
 halfnorm = Distribution(
     "halfnorm",
@@ -146,17 +202,60 @@ halfnorm = Distribution(
     lambda x: 0.5 * math.log(2.0 / math.pi) - 0.5 * x * x,
     lambda x: _special("erf", x * math.sqrt(0.5)),
     lambda x: _special("erfc", x * math.sqrt(0.5)),
+    log_above=lambda x: math.log(2.0) + _special("log_ndtr", -x),
+    support=POSITIVE,
+    entropy=lambda: 0.5 * math.log(math.pi / 2.0) + 0.5,
+)
+halfcauchy = Distribution(
+    "halfcauchy",
+    (),
+    lambda x: math.log(2.0 / math.pi) - np.log1p(x * x),
+    lambda x: 2.0 / math.pi * np.arctan(x),
+    lambda x: 2.0 / math.pi * np.arctan2(1.0, x),
     support=POSITIVE,
 )
+rayleigh = Distribution(
+    "rayleigh",
+    (),
+    lambda x: np.log(_finite(x)) - 0.5 * x * x,
+    lambda x: -np.expm1(-0.5 * x * x),
+    lambda x: np.exp(-0.5 * x * x),
+    log_above=lambda x: -0.5 * x * x,
+    support=POSITIVE,
+    entropy=lambda: np.euler_gamma / 2.0 + 1.0 - 0.5 * math.log(2.0),
+)
+
+
+def _lognorm_log_density(x: Any, s: Any) -> Any:
+    log = np.log(_away_from_0(x))
+    found = -0.5 * (log / s) ** 2 - np.log(s) - log - _LOG_ROOT_2_PI
+    return where(x == 0.0, -math.inf, found)
+
+
+def _invgamma_log_density(x: Any, a: Any) -> Any:
+    safe = _away_from_0(x)
+    found = -(a + 1.0) * np.log(safe) - _special("gammaln", a) - 1.0 / safe
+    return where(x == 0.0, -math.inf, found)
+
+
 lognorm = Distribution(
     "lognorm",
     ("s",),
-    lambda x, s: -0.5 * (np.log(x) / s) ** 2 - np.log(s * x) - _LOG_ROOT_2_PI,
+    _lognorm_log_density,
     lambda x, s: _special("ndtr", np.log(x) / s),
     lambda x, s: _special("ndtr", -np.log(x) / s),
     lambda x, s: _special("log_ndtr", np.log(x) / s),
+    lambda x, s: _special("log_ndtr", -np.log(x) / s),
     support=POSITIVE,
+    quantile=lambda q, s: np.exp(s * _special("ndtri", q)),
+    entropy=lambda s: _LOG_ROOT_2_PI + 0.5 + np.log(s),
 )
+
+
+def _gamma_entropy(a: Any) -> Any:
+    return a + _special("gammaln", a) + (1.0 - a) * _special("digamma", a)
+
+
 gamma = Distribution(
     "gamma",
     ("a",),
@@ -164,6 +263,8 @@ gamma = Distribution(
     lambda x, a: _special("gammainc", a, x),
     lambda x, a: _special("gammaincc", a, x),
     support=POSITIVE,
+    quantile=lambda q, a: _special("gammaincinv", a, q),
+    entropy=_gamma_entropy,
 )
 chi2 = Distribution(
     "chi2",
@@ -177,11 +278,32 @@ chi2 = Distribution(
     lambda x, df: _special("gammainc", df / 2.0, x / 2.0),
     lambda x, df: _special("gammaincc", df / 2.0, x / 2.0),
     support=POSITIVE,
+    quantile=lambda q, df: 2.0 * _special("gammaincinv", df / 2.0, q),
+    entropy=lambda df: _gamma_entropy(df / 2.0) + math.log(2.0),
+)
+
+
+def _f_share(x: Any, n: Any, d: Any) -> Any:
+    x = _finite(x)
+    return n * x / (d + n * x)
+
+
+f = Distribution(
+    "f",
+    ("dfn", "dfd"),
+    lambda x, n, d: (
+        0.5 * (d * np.log(d) + n * np.log(n) - (n + d) * np.log(d + n * x))
+        + _special("xlogy", n / 2.0 - 1.0, x)
+        - _special("betaln", n / 2.0, d / 2.0)
+    ),
+    lambda x, n, d: _special("betainc", n / 2.0, d / 2.0, _f_share(x, n, d)),
+    lambda x, n, d: _special("betainc", d / 2.0, n / 2.0, d / (d + n * x)),
+    support=POSITIVE,
 )
 invgamma = Distribution(
     "invgamma",
     ("a",),
-    lambda x, a: -(a + 1.0) * np.log(x) - _special("gammaln", a) - 1.0 / x,
+    _invgamma_log_density,
     lambda x, a: _special("gammaincc", a, 1.0 / x),
     lambda x, a: _special("gammainc", a, 1.0 / x),
     support=POSITIVE,
@@ -192,7 +314,10 @@ weibull_min = Distribution(
     lambda x, c: np.log(c) + _special("xlogy", c - 1.0, x) - x**c,
     lambda x, c: -np.expm1(-(x**c)),
     lambda x, c: np.exp(-(x**c)),
+    log_above=lambda x, c: -(x**c),
     support=POSITIVE,
+    quantile=lambda q, c: (-np.log1p(-q)) ** (1.0 / c),
+    entropy=lambda c: np.euler_gamma * (1.0 - 1.0 / c) - np.log(c) + 1.0,
 )
 pareto = Distribution(
     "pareto",
@@ -200,8 +325,22 @@ pareto = Distribution(
     lambda x, b: np.log(b) - (b + 1.0) * np.log(x),
     lambda x, b: 1.0 - x**-b,
     lambda x, b: x**-b,
+    log_above=lambda x, b: -b * np.log(x),
     support=FROM_ONE,
+    quantile=lambda q, b: (1.0 - q) ** (-1.0 / b),
+    entropy=lambda b: 1.0 + 1.0 / b - np.log(b),
 )
+
+
+def _beta_entropy(a: Any, b: Any) -> Any:
+    return (
+        _special("betaln", a, b)
+        - (a - 1.0) * _special("digamma", a)
+        - (b - 1.0) * _special("digamma", b)
+        + (a + b - 2.0) * _special("digamma", a + b)
+    )
+
+
 beta = Distribution(
     "beta",
     ("a", "b"),
@@ -209,7 +348,10 @@ beta = Distribution(
         _special("xlog1py", b - 1.0, -x) + _special("xlogy", a - 1.0, x) - _special("betaln", a, b)
     ),
     lambda x, a, b: _special("betainc", a, b, x),
+    lambda x, a, b: _special("betainc", b, a, 1.0 - x),
     support=UNIT,
+    quantile=lambda q, a, b: _special("betaincinv", a, b, q),
+    entropy=_beta_entropy,
 )
 
 # --- of whole numbers ----------------------------------------------------------------------------
@@ -224,6 +366,10 @@ def _choose(n: Any, k: Any) -> Any:
     )
 
 
+def _is_share(p: Any) -> Any:
+    return np.logical_and(p >= 0.0, p <= 1.0)
+
+
 poisson = Discrete(
     "poisson",
     ("mu",),
@@ -231,20 +377,28 @@ poisson = Discrete(
     lambda k, mu: _special("gammaincc", k + 1.0, mu),
     lambda k, mu: _special("gammainc", k + 1.0, mu),
     support=POSITIVE,
+    valid=lambda mu: mu >= 0.0,
 )
 binom = Discrete(
     "binom",
     ("n", "p"),
     lambda k, n, p: _choose(n, k) + _special("xlogy", k, p) + _special("xlog1py", n - k, -p),
     lambda k, n, p: where(k >= n, 1.0, _special("betainc", n - k, k + 1.0, 1.0 - p)),
+    lambda k, n, p: where(k >= n, 0.0, _special("betainc", k + 1.0, n - k, p)),
     support=(UNIT[0], lambda n, p: n),
+    valid=lambda n, p: np.logical_and(
+        np.logical_and(n >= 0.0, np.equal(n, np.floor(n))), _is_share(p)
+    ),
 )
 bernoulli = Discrete(
     "bernoulli",
     ("p",),
     lambda k, p: _special("xlogy", k, p) + _special("xlog1py", 1.0 - k, -p),
-    lambda k, p: where(k >= 1.0, 1.0, 1.0 - p),
+    lambda k, p: where(k >= 1.0, 1.0, 1.0 - p + 0.0 * k),
+    lambda k, p: where(k >= 1.0, 0.0, p + 0.0 * k),
     support=UNIT,
+    entropy=lambda p: _special("entr", p) + _special("entr", 1.0 - p),
+    valid=_is_share,
 )
 nbinom = Discrete(
     "nbinom",
@@ -257,127 +411,17 @@ nbinom = Discrete(
         + _special("xlog1py", k, -p)
     ),
     lambda k, n, p: _special("betainc", n, k + 1.0, p),
+    lambda k, n, p: _special("betainc", k + 1.0, n, 1.0 - p),
     support=POSITIVE,
+    valid=lambda n, p: np.logical_and(n > 0.0, np.logical_and(p > 0.0, p <= 1.0)),
 )
 geom = Discrete(
     "geom",
     ("p",),
     lambda k, p: _special("xlog1py", k - 1.0, -p) + np.log(p),
     lambda k, p: -np.expm1(_special("xlog1py", k, -p)),
+    lambda k, p: np.exp(_special("xlog1py", k, -p)),
+    log_above=lambda k, p: _special("xlog1py", k, -p),
     support=FROM_ONE,
+    valid=lambda p: np.logical_and(p > 0.0, p <= 1.0),
 )
-
-# --- of several numbers --------------------------------------------------------------------------
-
-
-class MultivariateNormal:
-    """The normal distribution of several numbers, by Cholesky's factor of its covariance."""
-
-    def __call__(self, mean: Any = None, cov: Any = 1.0, **more: Any) -> Frozen:
-        """Fix the parameters."""
-        return Frozen(self, (), {"mean": mean, "cov": cov, **more})
-
-    def logpdf(
-        self, x: Array, mean: Any = None, cov: Any = 1.0, allow_singular: bool = False
-    ) -> Any:
-        """Return the logarithm of the density; the last axis of ``x`` holds one point.
-
-        Raises
-        ------
-        LinAlgError
-            If the covariance is not positive definite.
-        """
-        if allow_singular:
-            raise ArgumentError(
-                f"{user_location()}: multivariate_normal of Values with allow_singular=True"
-            )
-        x, cov = as_value(x), as_value(cov)
-        n = cov.shape[-1] if cov.ndim else x.shape[-1] if x.ndim else 1
-        if cov.ndim < 2:
-            cov = cov * np.eye(n)
-        x = x[..., None] if n == 1 and (not x.ndim or x.shape[-1] != 1) else x
-        if x.shape[-1] != n:
-            raise ShapeError(
-                f"{user_location()}: multivariate_normal of points of shape {x.shape} with a "
-                f"covariance of shape {cov.shape}"
-            )
-        away = x if mean is None else x - mean
-        lower = np.linalg.cholesky(cov)
-        scaled = routine("solve_lower", lower, away.reshape(-1, n).T)
-        size = (scaled * scaled).sum(0).reshape(away.shape[:-1])
-        spread = np.log(np.diagonal(lower)).sum()
-        return -0.5 * size - spread - n * _LOG_ROOT_2_PI
-
-    def pdf(self, x: Array, mean: Any = None, cov: Any = 1.0, allow_singular: bool = False) -> Any:
-        """Return the density."""
-        return np.exp(self.logpdf(x, mean, cov, allow_singular))
-
-    def entropy(self, mean: Any = None, cov: Any = 1.0) -> Any:
-        """Return the differential entropy."""
-        cov = np.atleast_2d(as_value(cov))
-        n = cov.shape[-1]
-        spread = np.log(np.diagonal(np.linalg.cholesky(cov))).sum()
-        return spread + n * (_LOG_ROOT_2_PI + 0.5)
-
-
-class Dirichlet:
-    """The Dirichlet distribution; the first axis of ``x`` holds the parts of one."""
-
-    def __call__(self, alpha: Any) -> Frozen:
-        """Fix the parameters."""
-        return Frozen(self, (alpha,), {})
-
-    def logpdf(self, x: Array, alpha: Array) -> Any:
-        """Return the logarithm of the density; the last part may be left out."""
-        x, alpha = as_value(x), as_value(alpha)
-        if x.shape[0] + 1 == alpha.shape[0]:
-            x = np.concatenate([x, (1.0 - x.sum(0))[None]])
-        if x.shape[0] != alpha.shape[0]:
-            raise ShapeError(
-                f"{user_location()}: dirichlet of an array of shape {x.shape} with {alpha.shape} "
-                "parameters; expected one part for each along the first axis"
-            )
-        powers = (alpha - 1.0).reshape(-1, *(1,) * (x.ndim - 1))
-        return _special("xlogy", powers, x).sum(0) - _log_multivariate_beta(alpha)
-
-    def pdf(self, x: Array, alpha: Array) -> Any:
-        """Return the density."""
-        return np.exp(self.logpdf(x, alpha))
-
-    def entropy(self, alpha: Array) -> Any:
-        """Return the differential entropy."""
-        alpha = as_value(alpha)
-        total, count = alpha.sum(), alpha.shape[0]
-        rest = ((alpha - 1.0) * elementwise("digamma", alpha)).sum()
-        return (
-            _log_multivariate_beta(alpha) + (total - count) * elementwise("digamma", total) - rest
-        )
-
-
-def _log_multivariate_beta(alpha: Any) -> Any:
-    return _special("gammaln", alpha).sum() - _special("gammaln", alpha.sum())
-
-
-class Wishart:
-    """The Wishart distribution of one positive definite matrix."""
-
-    def logpdf(self, x: Array, df: Any, scale: Array) -> Any:
-        """Return the logarithm of the density."""
-        x, scale = as_value(x), as_value(scale)
-        n = scale.shape[-1]
-        lower, root = np.linalg.cholesky(scale), np.linalg.cholesky(x)
-        log_x = 2.0 * np.log(np.diagonal(root)).sum()
-        log_scale = 2.0 * np.log(np.diagonal(lower)).sum()
-        share = routine("solve_lower", lower, root)
-        return (
-            0.5 * (df - n - 1.0) * log_x
-            - 0.5 * (share * share).sum()
-            - 0.5 * n * math.log(2.0) * df
-            - 0.5 * df * log_scale
-            - multigammaln(0.5 * as_value(df), n)
-        )
-
-
-multivariate_normal = MultivariateNormal()
-dirichlet = Dirichlet()
-wishart = Wishart()
