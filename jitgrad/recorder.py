@@ -66,6 +66,7 @@ class Recorder:
         self.pending: dict[int, Any] = {}
         self.changed: set[int] = set()
         self.views: dict[int, list[weakref.ref[Traced]]] = {}
+        self._replaced: tuple[weakref.ref[Traced], dict[int, tuple[Any, bool]]] | None = None
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -145,6 +146,28 @@ class Recorder:
         """Drop the elements of an array."""
         self.pending.pop(key, None)
         self.changed.discard(key)
+
+    def replace(self, old: Sequence[Traced], new: Traced, elements: Any) -> None:
+        """Put something in the place of the elements of Values for which a new one stands."""
+        before = {id(x): (self.pending.get(id(x)), id(x) in self.changed) for x in old}
+        for x in old:
+            if id(x) not in self.pending:
+                self.set_down(x, elements)
+            self.pending[id(x)] = elements
+            self.changed.add(id(x))
+        self._replaced = weakref.ref(new), before
+
+    def take_back(self, new: Any) -> None:
+        """Leave as they were the Values that a new one was to replace, if it was made last."""
+        if self._replaced is not None and self._replaced[0]() is new:
+            for key, (elements, changed) in self._replaced[1].items():
+                if elements is None or key not in self.pending:
+                    self.forget(key)
+                    continue
+                self.pending[key] = elements
+                if not changed:
+                    self.changed.discard(key)
+        self._replaced = None
 
     def settle(self, x: Traced) -> Traced:
         """Put an array together that was changed in place."""
