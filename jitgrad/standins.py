@@ -168,14 +168,28 @@ class Refused:
         self._what = what
 
     def __getattr__(self, name: str) -> NoReturn:
+        self._refuse(f"{self._what}.{name}")
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise UnsupportedError."""
+        self._refuse(f"{self._what}(...)")
+
+    def _refuse(self, what: str) -> NoReturn:
         raise UnsupportedError(
-            f"{user_location()}: {self._what}.{name} in a loss: the numbers would be drawn once, "
-            "when it is traced, and be the same at each call. Draw them outside, and pass them as "
-            "an argument"
+            f"{user_location()}: {what} in a loss: the numbers would be drawn once, when it is "
+            "traced, and be the same at each call. Draw them outside, and pass them as an argument"
         )
 
 
 _GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+
+
+def _draws(thing: Any) -> bool:
+    """Whether this is a generator's method, as ``from random import gauss`` gives, or makes one."""
+    if isinstance(thing, types.MethodType | types.BuiltinMethodType):
+        return isinstance(thing.__self__, _GENERATORS)
+    return thing is np.random.default_rng
+
 
 # --- modules -------------------------------------------------------------------------------------
 
@@ -228,6 +242,8 @@ def standin(thing: Any) -> Any:
         return beside(thing) if thing.__name__ in TABLES else thing
     if isinstance(thing, _GENERATORS):
         return Refused(type(thing).__name__)
+    if _draws(thing):
+        return Refused(thing.__name__)
     return _others().get(id(thing), thing)
 
 
