@@ -25,7 +25,7 @@ import itertools
 import math
 import sys
 from types import CodeType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -50,6 +50,7 @@ def assign(x: Value, index: Any, value: Any) -> None:
             f"{user_location()}: outside of jitgrad.compile a Value is not changed in place. Write "
             "out = np.zeros_like(x); out[...] = x; out[i] = v, or choose with np.where."
         )
+    x.tape.take_back(value)
     _check_own(x, "x[i] = v")
     items = index if isinstance(index, tuple) else (index,)
     if any(isinstance(item, Value) for item in items):
@@ -67,12 +68,17 @@ def _check_own(x: Traced, what: str) -> None:
             f"{user_location()}: {what} changes an array in place that the loss was given. "
             "Arguments are never modified: write x = x.copy() first"
         )
-    others = (view() for view in x.tape.views.get(x.code >> SHIFT, ()))
-    if any(view is not None and view is not x for view in others):
+    if any(view is not x for view in _views(x)):
         raise UnsupportedError(
             f"{user_location()}: {what} changes an array of which another view is still there, "
             "which NumPy would change too. Write x = x.copy() first"
         )
+
+
+def _views(x: Traced) -> list[Traced]:
+    """Return the views of the result that an array is a view of, as far as they are still there."""
+    found = (view() for view in x.tape.views.get(x.code >> SHIFT, ()))
+    return [view for view in found if view is not None]
 
 
 def _elements(x: Traced) -> Filled:
@@ -114,18 +120,55 @@ def _become(x: Traced, other: Any) -> None:
     x.tape.forget(id(x))
 
 
+class _Replaced:
+    """What stands for the elements of an array once a container holds the changed one.
+
+    ``held[i] += v`` changes the array that a list holds, under all of its names. Here the list gets
+    another Value. The old one and its views, where somebody still has them, must not be used.
+    """
+
+    def __init__(self, sign: str) -> None:
+        self._text = (
+            f"{user_location()}: an array is used that a[i] {sign}= v has changed in place, or a "
+            f"view of it, under another name. Write a[i] = a[i] {sign} v to leave it as it was"
+        )
+
+    def parts(self) -> NoReturn:
+        raise UnsupportedError(self._text)
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        self.parts()
+
+
 def in_place(name: str, x: Traced, other: Any, sign: str) -> Any:
     """Apply an operator with an equals sign: ``x += other``."""
-    if not x.dims or _is_stored(sys._getframe(3)):  # of `x[i] += v` this is the sum, to be stored
+    if not x.dims:
         return x.tape.elementwise(name, (x, other))
-    _check_own(x, f"x {sign}= v")
     shape = np.broadcast_shapes(x.dims, np.shape(other))
     if math.prod(shape) != x.size:
         raise ShapeError(
             f"{user_location()}: x {sign}= v of arrays of shapes {x.dims} and {np.shape(other)}"
         )
+    if _is_stored(sys._getframe(3)):
+        return _to_be_stored(name, x, other, sign)
+    _check_own(x, f"x {sign}= v")
     _become(x, x.tape.elementwise(name, (x, other)))
     return x
+
+
+def _to_be_stored(name: str, x: Traced, other: Any, sign: str) -> Traced:
+    """Return the sum of ``a[i] += v``, which Python now stores in a.
+
+    If ``a`` is a Value, `assign` is next, and ``x`` was a view that nobody else has. If not, it is
+    a list, a dict or an object, and ``x`` the array in it.
+    """
+    if x.code < 0:
+        _check_own(x, f"x {sign}= v")
+    made = x.tape.elementwise(name, (x, other))
+    if made.element_type != x.element_type and made.kind[0] == "f" and x.kind[0] == "f":
+        made = made.astype(x.element_type)
+    x.tape.replace([x, *_views(x)], made, _Replaced(sign))
+    return made  # type: ignore[no-any-return]
 
 
 def _is_stored(frame: Any) -> bool:

@@ -53,7 +53,7 @@ _INSTEAD = {
     "np.asarray()": "NumPy's functions take it as it is; write np.stack([...]) to put traced "
     "arrays together",
     "int()": "pass the integer as an int argument, which is static",
-    "an index": "pass the integer as an int argument, which is static",
+    "an index": "pass the integer as an int argument, which is static, or write np.take(a, i)",
     ".grad": "call value_and_grad or backward() of the compiled function, outside it",
     "backward()": "call value_and_grad or backward() of the compiled function, outside it",
     "assigning": "change parameters outside the compiled function",

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from jitgrad.errors import UnsupportedError, user_location
-from jitgrad.graph import assemble
+from jitgrad.errors import PositionError, ShapeError, UnsupportedError, user_location
+from jitgrad.graph import active, assemble
 from jitgrad.protocols import signature_of
 from jitgrad.value import Value
 
@@ -38,11 +38,22 @@ class Filled(np.ndarray[Any, Any]):
     def __array_finalize__(self, other: Any) -> None:
         self.element = getattr(other, "element", np.dtype(float))
 
+    def __getitem__(self, index: Any) -> Any:
+        items = index if type(index) is tuple else (index,)
+        if any(isinstance(item, Value) and active.tape is not None for item in items):
+            return Value(self.whole(), requires_grad=False)[index]
+        return super().__getitem__(index)
+
     def __setitem__(self, index: Any, value: Any) -> None:
         index = tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
         if isinstance(value, Value) and value.shape:
             value = _objects(value)
-        super().__setitem__(index, value)
+        try:
+            super().__setitem__(index, value)
+        except IndexError as error:
+            raise PositionError(f"{user_location()}: {error}") from None
+        except ValueError as error:
+            raise ShapeError(f"{user_location()}: {error}") from None
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
         if method == "at":
@@ -66,16 +77,16 @@ class Filled(np.ndarray[Any, Any]):
         out[...] = made
         return out
 
+    def whole(self) -> Any:
+        """Return the plain array that it is, or one Value if it holds Values."""
+        if any(isinstance(element, Value) for element in self.flat):
+            made = assemble(self.parts(), self.shape)
+            return made if made.element_type == self.element else made.astype(self.element)
+        return np.asarray(self.view(np.ndarray), self.element)
+
     def parts(self) -> list[tuple[Any, Any]]:
         """Return its elements with their places, as `graph.assemble` takes them."""
         return [(part, at) for at, part in np.ndenumerate(self)]
-
-    def settle(self) -> Any:
-        """Return the plain array that it is, or one Value if it holds Values."""
-        if any(isinstance(element, Value) for element in self.flat):
-            whole = assemble(self.parts(), self.shape)
-            return whole if whole.element_type == self.element else whole.astype(self.element)
-        return np.asarray(self.view(np.ndarray), self.element)
 
     def __reduce__(self) -> Any:
         return settled(self).__reduce__()
@@ -92,8 +103,8 @@ def filled(array: Any) -> Any:
 
 
 def settled(operand: Any) -> Any:
-    """Return what a `Filled` has become; anything else as it is."""
-    return operand.settle() if isinstance(operand, Filled) else operand
+    """Return what a `Filled` is when it is put together; anything else as it is."""
+    return operand.whole() if isinstance(operand, Filled) else operand
 
 
 def _changed(function: Any, name: str) -> Callable[..., None]:
@@ -116,7 +127,13 @@ def settled_all(given: Any) -> Any:
 
 
 def _plain(index: Any) -> Any:
-    return settled(index) if isinstance(index, Filled) else index
+    """Return an index as NumPy takes it."""
+    if isinstance(index, Value) and active.tape is not None:
+        raise UnsupportedError(
+            f"{user_location()}: x[i] = v where i is known only when the kernel runs; write "
+            "x = np.where(np.arange(n) == i, v, x)"
+        )
+    return settled(index)
 
 
 def _objects(value: Value) -> Any:

@@ -181,6 +181,14 @@ def assemble(parts: Sequence[tuple[Operand, tuple[Any, ...]]], shape: tuple[int,
     return record(out, "assemble", operands, ("assemble", (indices, shape)))
 
 
+def together(array: Any) -> Any:
+    """Put an array of objects together: one Value, or what a `filled.Filled` says that it is."""
+    if hasattr(array, "whole"):
+        return array.whole()
+    parts = [(part, at) for at, part in np.ndenumerate(array)]
+    return assemble(parts, array.shape) if array.ndim else parts[0][0]
+
+
 def _compute(function: Function, name: str, operands: Sequence[Operand], *arguments: Any) -> Any:
     try:
         return plain(function(*arguments))
@@ -287,10 +295,7 @@ def _operand(operand: Any) -> Operand:
     if isinstance(operand, list | tuple):
         operand = np.asarray(operand)
     if isinstance(operand, np.ndarray) and operand.dtype == object:
-        if hasattr(operand, "settle"):  # it knows what array it stands for
-            return _operand(operand.settle())
-        parts = [(part, at) for at, part in np.ndenumerate(operand)]
-        return assemble(parts, operand.shape) if operand.ndim else _operand(parts[0][0])
+        return _operand(together(operand))
     if isinstance(operand, np.ndarray) and operand.dtype.kind in "fiub":
         operand = np.asarray(operand)
         return plain(operand) if active.tape is None else operand

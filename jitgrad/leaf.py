@@ -75,6 +75,11 @@ class Leaf:
         )
 
     @property
+    def pick(self) -> str:
+        """The index over the elements that a gather chooses from."""
+        return f"d{self.number}_pick"
+
+    @property
     def box(self) -> Shape:
         """The extents of the loops that its results are kept apart by."""
         return tuple(int(n) + 1 for n in self.indices.max(axis=0)[: self.depth])
@@ -123,6 +128,10 @@ class Place(NamedTuple):
                 outer += c * self.indices[:, self.loops.index(atom)]
         return low + int(outer.min(initial=0)), high + int(outer.max(initial=0))
 
+    def rows(self, chosen: Any) -> Place:
+        """Return the place for some of the iterations."""
+        return self._replace(indices=self.indices[chosen], positions=self.positions[chosen])
+
     def without(self, axis: int, rows: Any) -> Place:
         """Return the place with one loop dropped, for some of the iterations."""
         kept = [d for d in range(len(self.loops)) if d != axis]
@@ -139,6 +148,9 @@ class Place(NamedTuple):
             indices=self.indices[rows][:, :kept],
             positions=self.positions[rows],
         )
+
+
+Wide: TypeAlias = tuple[Shape, Place]  # the strides and the place of all that may be read
 
 
 def loop_starts(leaves: Sequence[Leaf], loop: str) -> Ints:

@@ -17,7 +17,7 @@ import numpy as np
 from jitgrad.chains import RunningSum, running_sums
 from jitgrad.define import renamed
 from jitgrad.elements import stored
-from jitgrad.leaf import Ints, Leaf, Place, Spans
+from jitgrad.leaf import Ints, Leaf, Place, Spans, Wide
 from jitgrad.picked import picked
 from jitgrad.program import (
     Accumulate,
@@ -87,6 +87,7 @@ class _Lowering:
         self.sums: list[tuple[RunningSum, Ints, Shape, Place]] = []
         self.buffers: dict[str, Buffer] = {}
         self.used: dict[tuple[str, int, str], int] = {}
+        self.picks: dict[str, int] = {}  # of each gather, how many elements it chooses from
 
     def program(self, outputs: Sequence[Traced]) -> Program:
         """Assemble the Program."""
@@ -152,13 +153,34 @@ class _Lowering:
             raise MisfitError(tuple(misfits.values()))
 
     def _fit_leaf(self, leaf: Leaf) -> None:
+        if leaf.symbol.op == "gather":
+            self._fit_gather(leaf)
+            return
         for slot, strides in enumerate(leaf.symbol.strides):
             if slot != leaf.link:
                 found = self._fit(leaf, leaf.codes[slot], strides, leaf.place(slot))
                 self.fitted[leaf.number, slot] = found
 
-    def _fit(self, leaf: Leaf, codes: Ints, strides: Shape, place: Place) -> Fitted:
-        found = self.resolver.resolve(codes, strides, place)
+    def _fit_gather(self, leaf: Leaf) -> None:
+        """Fit the positions, then what is read there: any of the elements that there may be."""
+        (over, over_table), place = leaf.symbol.strides, leaf.place(0)
+        at = self._fit(leaf, leaf.codes[1], over_table, place)
+        self.fitted[leaf.number, 1] = at
+        assert isinstance(at, Ref | Element)
+        table = f"v{at.leaf.number}" if isinstance(at, Element) else at.buffer
+        most = self.picks[leaf.pick] = self._largest(table.removesuffix("_flat")) + 1
+        moving = [d for d, stride in enumerate(over) if stride]
+        every = (*(over[d] for d in moving), *leaf.symbol.axes)
+        wide = place._replace(
+            inner=(*(place.inner[d] for d in moving), leaf.pick),
+            dims=(*(place.dims[d] for d in moving), most),
+        )
+        self.fitted[leaf.number, 0] = self._fit(leaf, leaf.codes[0], over, place, (every, wide))
+
+    def _fit(
+        self, leaf: Leaf, codes: Ints, strides: Shape, place: Place, wide: Wide | None = None
+    ) -> Fitted:
+        found = self.resolver.resolve(codes, strides, place, wide)
         if found is None:
             kinds = kinds_of(codes, self.resolver.leaf_of, CONSTANT, SHIFT)
             raise MisfitError((Misfit(leaf.loops, kinds, place.indices),))
@@ -260,7 +282,7 @@ class _Lowering:
             self._target(leaf) if leaf.symbol.op != "alloc" else Ref(""),
             self._site(leaf),
         )
-        if op == "alloc":
+        if op == "alloc" or (op in ROUTINES and 0 in leaf.symbol.shape):  # of no matrices
             return []
         every = list(zip(leaf.inner, leaf.symbol.shape, strict=True))
         if op in REDUCTIONS:
@@ -324,6 +346,8 @@ class _Lowering:
     def _largest(self, table: str) -> int:
         """The largest position in an index array: of one that is not known, what it may be."""
         known = self.resolver.tables.get(table)
+        if known is None and table in self.names:
+            known = self.cols.inputs[self.names.index(table)].data
         if known is not None:
             return int(known.max(initial=0))
         if table.startswith("in"):
@@ -360,6 +384,7 @@ class _Lowering:
                     visit(item.body, (*path, name))
 
         visit(self.tree, ())
+        found |= zip(self.picks, map(Affine, self.picks.values()), strict=True)
         for leaf in self.leaves:
             found |= zip(leaf.inner, map(Affine, leaf.symbol.shape), strict=True)
             for number, core in enumerate(leaf.symbol.cores):

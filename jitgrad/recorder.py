@@ -12,6 +12,7 @@ user's code.
 
 from __future__ import annotations
 
+import hashlib
 import numbers
 import sys
 import weakref
@@ -24,8 +25,8 @@ import numpy as np
 
 from jitgrad import elements
 from jitgrad.elements import kind_of, stored
-from jitgrad.errors import ArgumentError, TraceError, user_location
-from jitgrad.graph import assemble
+from jitgrad.errors import ArgumentError, DataDependentError, TraceError, user_location
+from jitgrad.graph import assemble, together
 from jitgrad.sites import points, user_frame
 from jitgrad.symbols import SCALAR_SYMBOLS, Input, Symbol
 from jitgrad.traced import CONSTANT, NOTHING, SHIFT, Shape, Traced, contiguous, make
@@ -58,14 +59,17 @@ class Recorder:
         self._interned = {symbol: number for number, symbol in enumerate(self.table)}
         self._captured_codes: dict[int, Traced] = {}
         self._tables: dict[int, tuple[Array, Array, Traced]] = {}
+        self._contents: dict[tuple[str, Shape, bytes], Traced] = {}
         self._codes: dict[int, int] = {}
         self.indexed: dict[int, set[int]] = {}
+        self.refused: DataDependentError | None = None  # the latest, see `refuse`
         self.code_objects: list[CodeType] = []
         # Of arrays that are changed in place, by identity: the elements, which arrays were changed
         # since they were last put together, and the views that there are of each result.
         self.pending: dict[int, Any] = {}
         self.changed: set[int] = set()
         self.views: dict[int, list[weakref.ref[Traced]]] = {}
+        self._replaced: tuple[weakref.ref[Traced], dict[int, tuple[Any, bool]]] | None = None
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -129,10 +133,10 @@ class Recorder:
             return self._capture(operand)
         if isinstance(operand, numbers.Real | np.bool_):
             return make(self, self.constant(float(operand)), kind=elements.kind_of_number(operand))
-        if hasattr(operand, "settle"):  # an array that knows what it stands for
-            return self.lift(operand.settle())
+        if hasattr(operand, "whole"):  # it knows what array it stands for
+            return self.lift(operand.whole())
         if isinstance(operand, np.ndarray | np.generic):
-            return self._table(np.asarray(operand))
+            return self._table(np.asanyarray(operand))
         raise ArgumentError(
             f"{user_location()}: an operand is {type(operand).__name__}; expected a number, an "
             "array or a Value"
@@ -147,6 +151,28 @@ class Recorder:
         """Drop the elements of an array."""
         self.pending.pop(key, None)
         self.changed.discard(key)
+
+    def replace(self, old: Sequence[Traced], new: Traced, elements: Any) -> None:
+        """Put something in the place of the elements of Values for which a new one stands."""
+        before = {id(x): (self.pending.get(id(x)), id(x) in self.changed) for x in old}
+        for x in old:
+            if id(x) not in self.pending:
+                self.set_down(x, elements)
+            self.pending[id(x)] = elements
+            self.changed.add(id(x))
+        self._replaced = weakref.ref(new), before
+
+    def take_back(self, new: Any) -> None:
+        """Leave as they were the Values that a new one was to replace, if it was made last."""
+        if self._replaced is not None and self._replaced[0]() is new:
+            for key, (elements, changed) in self._replaced[1].items():
+                if elements is None or key not in self.pending:
+                    self.forget(key)
+                    continue
+                self.pending[key] = elements
+                if not changed:
+                    self.changed.discard(key)
+        self._replaced = None
 
     def settle(self, x: Traced) -> Traced:
         """Put an array together that was changed in place."""
@@ -181,10 +207,7 @@ class Recorder:
 
     def _table(self, data: Array) -> Traced:
         if data.dtype == object:
-            together: Traced = assemble(
-                [(data[at], at) for at in np.ndindex(data.shape)], data.shape
-            )
-            return together
+            return self.lift(together(data))
         if data.dtype.kind not in "fiub":
             raise ArgumentError(
                 f"{user_location()}: an array of dtype {data.dtype} was used; expected real numbers"
@@ -197,7 +220,13 @@ class Recorder:
         kind = kind_of(data.dtype)
         whole = kind[0] in "iu" and kind != "u8"
         copied = np.array(data, "i8" if whole else stored(kind), order="C")
-        traced = self.add_input("table", data.shape, copied.dtype.str[1:], copied, kind)
+        # By content too: in a loop, an array on the left of a Value is another object each time,
+        # and one table each would leave no loop.
+        content = kind, data.shape, hashlib.blake2b(copied.data).digest()
+        traced = self._contents.get(content)
+        if traced is None:
+            traced = self.add_input("table", data.shape, copied.dtype.str[1:], copied, kind)
+            self._contents[content] = traced
         self._tables[id(data)] = (data, copied, traced)
         return traced
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from jitgrad.leaf import Ints, Leaf, Place, Spans, loop_starts
+from jitgrad.leaf import Ints, Leaf, Place, Spans, Wide, loop_starts
 from jitgrad.program import Affine, Ref
 from jitgrad.traced import CONSTANT, LOW, SHIFT, Shape, contiguous
 
@@ -147,10 +147,18 @@ class Resolver:
 
     # --- one operand -----------------------------------------------------------------------------
 
-    def resolve(self, codes: Ints, strides: Shape, place: Place) -> Fitted | None:
-        """Fit one operand over all iterations of a place; None where it does not fit."""
+    def resolve(
+        self, codes: Ints, strides: Shape, place: Place, wide: Wide | None = None
+    ) -> Fitted | None:
+        """Fit one operand over all iterations of a place; None where it does not fit.
+
+        What a gather reads is fitted as if all positions were 0. ``wide`` are then the strides and
+        the place of all elements that it may read.
+        """
         fitted = self._uniform(codes, strides, place)
-        return self._carry(codes, strides, place) if fitted is None else fitted
+        if fitted is None:
+            return self._carry(codes, strides, place, *(wide or (strides, place)))
+        return fitted
 
     def _uniform(self, codes: Ints, strides: Shape, place: Place) -> Fitted | None:
         low, high = int(codes.min()), int(codes.max())
@@ -228,22 +236,23 @@ class Resolver:
 
     # --- carried operands ------------------------------------------------------------------------
 
-    def _carry(self, codes: Ints, strides: Shape, place: Place) -> Fitted | None:
+    def _carry(
+        self, codes: Ints, strides: Shape, place: Place, over: Shape, wide: Place
+    ) -> Fitted | None:
+        """Fit an operand that starts from something else; ``wide`` is what has to start."""
         for axis in range(len(place.loops) - 1, -1, -1):
             for reach in range(1, MAX_SHIFT + 1):
                 later = place.indices[:, axis] >= reach
                 if not later.any():
                     break
-                rest = place._replace(
-                    indices=place.indices[later], positions=place.positions[later]
-                )
-                element = (
-                    self._uniform(codes[later], strides, rest)
-                    if (codes[later] >= 0).all()
-                    else None
-                )
+                if (codes[later] < 0).any():
+                    continue
+                element = self._uniform(codes[later], strides, place.rows(later))
                 if isinstance(element, Element) and self._reaches_back(element, place, axis, reach):
-                    if self._start(element, codes, strides, place, axis, reach):
+                    first = self._uniform(codes[later], over, wide.rows(later))
+                    if isinstance(first, Element) and self._start(
+                        first, codes, over, wide, axis, reach
+                    ):
                         return element
                     return None
         return None

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numba.extending import register_jitable
 
+from jitgrad.errors import PositionError
+
 Array = np.ndarray[Any, Any]
 
 
@@ -115,12 +117,12 @@ def positions(out: Array, x: Array, extent: Array) -> None:
 
     Raises
     ------
-    IndexError
+    PositionError
         Where there is no such position.
     """
     n = int(extent[0])
     for k in range(x.shape[0]):
         if not -n <= x[k] < n or x[k] != np.floor(x[k]):
-            raise IndexError("an index that the loss computes is outside of its axis")
+            raise PositionError("an index that the loss computes is outside of its axis")
         at = int(x[k])
         out[k] = at + n if at < 0 else at

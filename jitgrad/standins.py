@@ -192,6 +192,13 @@ _UNSEEN = "what is read through it would not be seen to change; name what you re
 _GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 
 
+def _draws(thing: Any) -> bool:
+    """Whether this is a generator's method, as ``from random import gauss`` gives, or makes one."""
+    if isinstance(thing, types.MethodType | types.BuiltinMethodType):
+        return isinstance(thing.__self__, _GENERATORS)
+    return thing is np.random.default_rng
+
+
 def _is_used_up(thing: Any) -> bool:
     """Whether it is an iterator of Python's own: reading it once is all there is."""
     own = type(thing).__module__ in ("builtins", "itertools", "collections", "_csv")
@@ -293,6 +300,8 @@ def standin(thing: Any) -> Any:
         return Refused(type(thing).__name__, _DRAWN)
     if _is_used_up(thing):
         return Refused(f"a {type(thing).__name__}", _USED_UP)
+    if _draws(thing):
+        return Refused(f"{thing.__name__}(...)", _DRAWN)
     return _others().get(id(thing), thing)
 
 

@@ -51,6 +51,7 @@ from jitgrad.traced import (
 )
 
 Array = np.ndarray[Any, Any]
+DIVISIONS = ("mod", "floor_divide", "fmod")
 
 
 class Tape(Recorder):
@@ -66,6 +67,8 @@ class Tape(Recorder):
             own = (x if type(x) is Traced and x.tape is self else self.lift(x) for x in operands)
             values = list(own)
         kind, dtype, singles = elements.typed(name, tuple([value.kind for value in values]))
+        if name in DIVISIONS and kind[0] in "iu" and self._may_be_zero(values[1]):
+            return self._integers_divided(name, values[0], values[1], kind)
         if not any(value.dims for value in values):
             a, b, c = (*[value.code for value in values], NOTHING, NOTHING)[:3]
             number = SCALAR[dtype][name]
@@ -88,6 +91,15 @@ class Tape(Recorder):
         )
         symbol = Symbol(name, shape, strides, (), dtype, singles)
         return self.record_array(symbol, shape, [v.code for v in values], kind)
+
+    def _may_be_zero(self, x: Traced) -> bool:
+        return x.code > CONSTANT or not self.constants[CONSTANT - x.code]
+
+    def _integers_divided(self, name: str, x: Traced, y: Traced, kind: str) -> Traced:
+        """Record ``x // y`` or ``x % y`` of integers: NumPy gives 0 where y is 0."""
+        divided = self.elementwise(name, (x, self.astype(y, float)))
+        found = self.elementwise("where", (self.elementwise("eq", (y, 0)), 0.0, divided))
+        return make(self, found.code, found.dims, found.strides, kind)
 
     def sum(self, x: Any, axis: Any = None, keepdims: bool = False) -> Traced:
         """Record a sum over axes."""
@@ -262,6 +274,7 @@ class Tape(Recorder):
         """Raise the error for asking a traced Value for its number."""
         error = data_dependent(what)
         error.inputs = self.inputs_behind([x])
+        self.refused = error
         raise error
 
     def inputs_behind(self, operands: Sequence[Any]) -> frozenset[int]:

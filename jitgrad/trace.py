@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jitgrad.binding import LEAF, Bound
-from jitgrad.errors import JitgradError, NotScalarError, user_location
-from jitgrad.graph import newest_serial
+from jitgrad.errors import DataDependentError, JitgradError, NotScalarError, user_location
+from jitgrad.graph import active, newest_serial
 from jitgrad.lower import lower
 from jitgrad.narrow import narrow_tables
 from jitgrad.outside import Outside, underlying
@@ -162,10 +163,25 @@ def _run(function: Callable[..., Any], bound: Bound, leaves: list[Any], outside:
     keywords = dict(zip(bound.keywords, trees[positional:], strict=True))
     try:
         return made(*trees[:positional], **keywords)
-    except ValueError as error:  # "setting an array element with a sequence"
-        if isinstance(error.__cause__, JitgradError):
-            raise error.__cause__ from None
-        raise
+    except (ValueError, IndexError) as error:
+        ours = _replaced_by(error)
+        if ours is None:
+            raise
+        raise ours from None
+
+
+def _replaced_by(error: Exception) -> JitgradError | None:
+    """Return the error of ours in whose place NumPy put another one.
+
+    It does so with "setting an array element with a sequence", and where it is asked for an element
+    by a Value; of the latter it forgets what came before, so the place has to tell.
+    """
+    if isinstance(error.__cause__, JitgradError):
+        return error.__cause__
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    place = f"{frame.f_code.co_filename}:{line}:"
+    refused: DataDependentError | None = active.tape.refused
+    return refused if refused is not None and str(refused).startswith(place) else None
 
 
 class _Given(NamedTuple):

@@ -279,19 +279,16 @@ class Value(Node):
     __ge__ = operator_method("ge")
 
     def __and__(self, other: Operand) -> Any:
-        truth = _is_truth(self) and known(other)
-        return elementwise("logical_and", self, other) if truth else NotImplemented
+        return _of_truths("&", "logical_and", self, other)
 
     def __or__(self, other: Operand) -> Any:
-        truth = _is_truth(self) and known(other)
-        return elementwise("logical_or", self, other) if truth else NotImplemented
-
-    def __invert__(self) -> Any:
-        return elementwise("logical_not", self) if _is_truth(self) else NotImplemented
+        return _of_truths("|", "logical_or", self, other)
 
     def __xor__(self, other: Operand) -> Any:
-        truths = _is_truth(self) and known(other)
-        return elementwise("ne", self, other) if truths else NotImplemented
+        return _of_truths("^", "ne", self, other)
+
+    def __invert__(self) -> Any:
+        return _of_truths("~", "logical_not", self)
 
     __rand__ = __and__
     __ror__ = __or__
@@ -412,8 +409,26 @@ class Value(Node):
         return apply_function(function, inputs, keywords)
 
 
-def _is_truth(value: Value) -> bool:
-    return value.element_type.kind == "b"
+def _is_truth(operand: Operand) -> bool:
+    known_type = operand.element_type if isinstance(operand, Value) else np.asarray(operand).dtype
+    return bool(known_type.kind == "b")
+
+
+def _of_truths(sign: str, name: str, *operands: Operand) -> Any:
+    """Apply an operator that is one of bits where its operands are not all truth values."""
+    if not all(map(known, operands)):
+        return NotImplemented
+    if not all(map(_is_truth, operands)):
+        kinds = " and ".join(_kind(operand) for operand in operands)
+        raise ArgumentError(
+            f"{user_location()}: {sign} of {kinds}; expected truth values, such as x > 0. The bits "
+            "of integers are not there in a Value: compute with plain arrays before"
+        )
+    return elementwise(name, *operands)
+
+
+def _kind(operand: Operand) -> str:
+    return "truth values" if _is_truth(operand) else "numbers"
 
 
 def _has_values(index: Any) -> bool:

@@ -11,11 +11,13 @@ Traceback (most recent call last):
 AssertionError: s[0] = copy(1.0) at {}: s[0] is assigned twice
 """
 
+import itertools
 import math
 
 import numpy as np
 
-from jitgrad.program import Accumulate, Assign, Loop, Ref, reads, show, show_operand, storage
+from jitgrad import interpreter
+from jitgrad.program import Accumulate, Assign, Call, Loop, Ref, reads, show, show_operand, storage
 from jitgrad.traced import contiguous
 
 UNWRITTEN, WRITTEN, READ = range(3)
@@ -40,12 +42,15 @@ class _Replay:
 
     def __init__(self, program, inputs):
         self.buffers = program.buffers
-        self.given = {name: np.asarray(data) for name, data in {**inputs, **program.tables}.items()}
+        given = {**inputs, **program.tables}
         self.states = {
-            name: np.full(math.prod(buffer.shape), READ if name in self.given else UNWRITTEN)
+            name: np.full(math.prod(buffer.shape), READ if name in given else UNWRITTEN)
             for name, buffer in program.buffers.items()
             if buffer.views is None
         }
+        if any(b.dtype == "i8" and b.kind == "temporary" for b in program.buffers.values()):
+            given |= interpreter.run(program, inputs).buffers  # positions that routines make
+        self.given = {name: np.asarray(data) for name, data in given.items()}
 
     def block(self, block, at):
         for node in block:
@@ -54,9 +59,25 @@ class _Replay:
                 for step in reversed(steps) if node.backward else steps:
                     self.block(node.body, {**at, node.index: step})
                 continue
+            if isinstance(node, Call):
+                self.call(node, at)
+                continue
             for ref in reads(node):
                 self.read(ref, at, node)
             self.write(node, at)
+
+    def call(self, node, at):
+        """A routine reads whole arrays and assigns each element of one."""
+        for ref in node.operands:
+            for cell in self.cells(node, ref):
+                self.read(ref, {**at, **cell}, node)
+        for cell in self.cells(node, node.target):
+            self.assign(node, {**at, **cell})
+
+    def cells(self, node, ref):
+        own = [(name, extent) for name, extent in node.loops if name in ref.indices()]
+        for place in itertools.product(*(range(extent) for _, extent in own)):
+            yield {name: step for (name, _), step in zip(own, place, strict=True)}
 
     def read(self, ref, at, node):
         states, place = self.element(ref, at, node)
@@ -64,13 +85,18 @@ class _Replay:
         states[place] = READ
 
     def write(self, node, at):
-        states, place = self.element(node.target, at, node)
         if isinstance(node, Assign):
-            say(states[place] == UNWRITTEN, node, at, node.target, "is assigned twice")
-        else:
-            assert isinstance(node, Accumulate)
-            say(states[place] != UNWRITTEN, node, at, node.target, "has nothing to be added to")
-            say(states[place] != READ, node, at, node.target, "changes after it was read")
+            self.assign(node, at)
+            return
+        states, place = self.element(node.target, at, node)
+        assert isinstance(node, Accumulate)
+        say(states[place] != UNWRITTEN, node, at, node.target, "has nothing to be added to")
+        say(states[place] != READ, node, at, node.target, "changes after it was read")
+        states[place] = WRITTEN
+
+    def assign(self, node, at):
+        states, place = self.element(node.target, at, node)
+        say(states[place] == UNWRITTEN, node, at, node.target, "is assigned twice")
         states[place] = WRITTEN
 
     def element(self, ref, at, node):

@@ -89,9 +89,9 @@ def check(case, without=1, numba=False):
 # --- running the user's function -----------------------------------------------------------------
 
 
-def defined(source, numpy=np):
+def defined(source, numpy=np, **others):
     """The function that a source defines."""
-    namespace = {**helpers(), "np": numpy, "__name__": "fuzzed"}
+    namespace = {**helpers(), "np": numpy, "__name__": "fuzzed", **others}
     exec(compile(source, "<fuzz>", "exec"), namespace)
     return namespace["f"]
 
@@ -107,7 +107,7 @@ def eagerly(case):
     given = [Value(a) if n in case.argnums else a for n, a in enumerate(case.arguments)]
     try:
         with np.errstate(all="ignore"):
-            out = defined(case.source)(*given)
+            out = defined(case.source, **without_changes(np))(*given)
             out = out[()] if isinstance(out, np.ndarray) else out
             if isinstance(out, Value) and out.requires_grad:
                 out.backward()
@@ -115,6 +115,24 @@ def eagerly(case):
         return None
     gradients = [given[n].grad + np.zeros(np.shape(case.arguments[n])) for n in case.argnums]
     return Result(float(out.data if isinstance(out, Value) else out), gradients)
+
+
+def without_changes(numpy):
+    """What sets elements of an array, by picking from the old and the new ones."""
+
+    def placed(x, index, value):
+        size, where = int(np.prod(np.shape(x))), np.arange(np.size(x)).reshape(np.shape(x))
+        target = np.shape(where[index])
+        where[index] = size + np.arange(int(np.prod(target))).reshape(target)
+        spread = value * np.ones(target) if target else numpy.reshape(value, (1,))
+        every = numpy.concatenate([numpy.ravel(x), numpy.ravel(spread)])
+        every = every if x.dtype == every.dtype else every.astype(x.dtype)
+        return every[where]
+
+    def added(x, index, value):
+        return placed(x, index, x[index] + value)
+
+    return {"placed": placed, "added": added}
 
 
 def in_double(arguments):
@@ -183,7 +201,7 @@ class Autograd:
 
 def with_autograd(case, eager, tolerance):
     """Compare with HIPS autograd; return "autograd", or why there was nothing to compare."""
-    function = defined(case.source, Autograd())
+    function = defined(case.source, Autograd(), **without_changes(autograd.numpy))
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")

@@ -1,7 +1,8 @@
 """The fuzz as a command: ``python -m tests.fuzz_command 10000 --seed 0``.
 
-So many array programs, and a fifth as many functions of `random_functions`, in two processes. Of
-the array programs at least 500 (or all, if they are fewer) are compiled with Numba. Failures are
+So many array programs, a fifth as many with calls in them (`random_calls`), and a fifth as many
+functions of `random_functions`, in two processes. Of the programs of each kind at least 500 (or
+all, if they are fewer) are compiled with Numba. Failures are
 made smaller and printed as scripts; with any, the command fails.
 """
 
@@ -15,12 +16,14 @@ from typing import NamedTuple
 from tests import fuzz, fuzz_arrays
 from tests.fuzz import Mismatch
 from tests.random_arrays import random_arrays
+from tests.random_calls import random_calls
 from tests.random_functions import random_function
 
 BLOCK = 25  # programs to a task
 TASKS = 8  # to a process: what is loaded stays in memory
 COMPILED = 500
 SHOWN = 2  # scripts for each way to fail
+MAKERS = {"arrays": random_arrays, "calls": random_calls, "functions": random_function}
 
 
 class Task(NamedTuple):
@@ -29,16 +32,16 @@ class Task(NamedTuple):
     seeds: range
     without: int
     numba: int
-    functions: bool
+    kind: str
 
 
 def performed(task):
     """Check the programs of some seeds; return how many came out how, and what failed."""
     found, failed = collections.Counter(), []
     for seed in task.seeds:
-        case = random_function(seed) if task.functions else random_arrays(seed)
+        case = MAKERS[task.kind](seed)
         try:
-            found.update(function(case) if task.functions else arrays(case, task))
+            found.update(function(case) if task.kind == "functions" else arrays(case, task))
         except Mismatch as failure:
             found[f"FAILED {failure.stage}"] += 1
             failed.append((task, case, failure.stage, str(failure)))
@@ -52,21 +55,21 @@ def function(case):
 def arrays(case, task):
     """Check an array program; say what was compared."""
     report = fuzz_arrays.check(case, task.without, case.seed % task.numba == 0)
-    yield f"arrays {report.outcome}"
+    yield f"{task.kind} {report.outcome}"
     if report.autograd:
-        yield f"arrays and {report.autograd}"
+        yield f"{task.kind} and {report.autograd}"
     if report.differences:
-        yield "arrays and central differences"
+        yield f"{task.kind} and central differences"
     if report.numba:
-        yield "arrays and Numba"
-    yield from (f"arrays without {name}" for name in report.left_out)
+        yield f"{task.kind} and Numba"
+    yield from (f"{task.kind} without {name}" for name in report.left_out)
 
 
 def shrunk(task, case, stage, text):
     """Describe a failure, made smaller, as a script."""
 
     def check(smaller):
-        if task.functions:
+        if task.kind == "functions":
             return fuzz.check(smaller)
         compiled = "Numba" in stage
         return fuzz_arrays.check(smaller, task.without, compiled)
@@ -79,12 +82,12 @@ def shrunk(task, case, stage, text):
     return f"--- seed {case.seed}: {text}\n{small.reproduction()}"
 
 
-def tasks(count, functions, seed, without):
-    """Cut the seeds into tasks."""
-    numba = max(count // COMPILED, 1)
-    for ends, many in ((count, False), (functions, True)):
-        for first in range(seed, seed + ends, BLOCK):
-            yield Task(range(first, min(first + BLOCK, seed + ends)), without, numba, many)
+def tasks(counts, seed, without):
+    """Cut the seeds into tasks: so many programs of each kind."""
+    for kind, count in counts.items():
+        numba = max(count // COMPILED, 1)
+        for first in range(seed, seed + count, BLOCK):
+            yield Task(range(first, min(first + BLOCK, seed + count)), without, numba, kind)
 
 
 def fuzzed(todo, processes):
@@ -108,14 +111,20 @@ def fuzzed(todo, processes):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", type=int, nargs="?", default=1000, help="array programs")
+    parser.add_argument("--calls", type=int, help="with calls: a fifth of them if not given")
     parser.add_argument("--functions", type=int, help="a fifth of them if not given")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--without", type=int, default=2, help="passes left out of each")
     given = parser.parse_args()
-    functions = given.count // 5 if given.functions is None else given.functions
+    fifth = given.count // 5
+    counts = {
+        "arrays": given.count,
+        "calls": fifth if given.calls is None else given.calls,
+        "functions": fifth if given.functions is None else given.functions,
+    }
     start = time.perf_counter()
-    todo = list(tasks(given.count, functions, given.seed, given.without))
+    todo = list(tasks(counts, given.seed, given.without))
     found = fuzzed(todo, given.processes)
     for what, times in sorted(found.items()):
         print(f"{times:7d}  {what}")

@@ -36,6 +36,18 @@ def read_only(x):
     return x
 
 
+def placed(x, index, value):
+    x = x.copy()
+    x[index] = value
+    return x
+
+
+def added(x, index, value):
+    x = x.copy()
+    x[index] += value
+    return x
+
+
 """
 LARGE = 50.0  # the largest number in a program
 GAP = 1e-3  # between two numbers that an op compares

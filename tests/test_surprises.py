@@ -1,0 +1,451 @@
+"""More surprises: what NumPy and Python do at their edges, each right or a typed error.
+
+`test_footguns` has what a loss reads outside its arguments, and the straight way of a call.
+"""
+
+import random
+from random import gauss
+
+import numpy as np
+import pytest
+from numpy.random import default_rng, rand
+
+import jitgrad
+from jitgrad import Value
+from jitgrad.errors import (
+    ArgumentError,
+    DataDependentError,
+    PositionError,
+    ShapeError,
+    UnsupportedError,
+)
+
+X = np.array([0.5, -1.5, 2.25, 3.0])
+Y = np.array([1.5, 0.25, -2.0, 0.75])
+M = np.array([[1.0, 0.5, -2.0], [0.25, 3.0, 1.5], [-1.0, 0.75, 2.0]])
+
+
+def single(x):
+    return x.astype(np.float32)
+
+
+def slopes(loss, args, at):
+    """Central differences of a loss in one argument, in float64."""
+    args = [a.astype(float) if a is args[at] else a for a in map(np.asarray, args)]
+    x = args[at]
+    found = np.zeros(x.shape)
+    for place in np.ndindex(x.shape):
+        ends = []
+        for step in (1e-6, -1e-6):
+            moved = x.copy()
+            moved[place] += step
+            ends.append(float(loss(*args[:at], moved, *args[at + 1 :])))
+        found[place] = (ends[0] - ends[1]) / 2e-6
+    return found
+
+
+def agrees(loss, *calls, at=0, eager=True, differences=True):
+    """Whether a loss is what it is in NumPy, by the ways of the first and of later calls."""
+    compiled = jitgrad.compile(loss, argnums=at)
+    for args in calls:
+        args = args if isinstance(args, tuple) else (args,)
+        loose = any(getattr(a, "dtype", None) == np.float32 for a in args)
+        close = {"rtol": 1e-4, "atol": 1e-4} if loose else {"rtol": 1e-7, "atol": 1e-7}
+        with np.errstate(all="ignore"):
+            value = loss(*args)
+            expected = slopes(loss, args, at) if differences else None
+        for _ in range(2):
+            given = [np.copy(a) if isinstance(a, np.ndarray) else a for a in args]
+            found, gradient = compiled.value_and_grad(*given)
+            np.testing.assert_allclose(found, value, **close)
+            if differences:
+                np.testing.assert_allclose(gradient, expected, **close)
+            for before, after in zip(args, given, strict=True):
+                np.testing.assert_array_equal(before, after)
+        if eager:
+            x = Value(args[at])
+            with np.errstate(all="ignore"):
+                out = loss(*args[:at], x, *args[at + 1 :])
+            np.testing.assert_allclose(out.data if isinstance(out, Value) else out, value, **close)
+            if differences:
+                out.backward()
+                np.testing.assert_allclose(x.grad + np.zeros(x.shape), expected, **close)
+    return True
+
+
+def refused(loss, *args, error=UnsupportedError, match=None):
+    """Whether a loss raises a typed error that names this file."""
+    with pytest.raises(error, match=match) as caught:
+        jitgrad.compile(loss).value_and_grad(*args)
+    assert isinstance(caught.value, jitgrad.JitgradError)
+    assert __file__ in str(caught.value)
+    return True
+
+
+# --- arrays changed in place ---------------------------------------------------------------------
+
+
+def overlapping(x):
+    y = x * 2.0
+    y[1:] += y[:-1]
+    y[:-1] *= y[1:]
+    y[::-1] -= x
+    return np.sum(y * y * x)
+
+
+def swapped(x):
+    y = x * 2.0
+    y[0], y[1] = y[1], y[0]
+    y[[2, 3]] = y[[3, 2]]
+    y[[0, 0, 1]] += x[:3]  # the last one counts, once
+    return np.sum(y * y * x)
+
+
+def read_before_and_after(x):
+    y = x * 2.0
+    first = y * 3.0
+    y[0] = 0.0
+    second = y * 2.0
+    y[1:] = second[:-1]
+    return np.sum(first * second * y)
+
+
+def held_in_a_list(x):
+    held = [x * 2.0, x * 3.0]
+    held[0] += 1.0
+    held[0] *= held[1]
+    state = {"v": x[0]}
+    state["v"] += 1.0  # of a number the old name keeps the old one
+    return np.sum(held[0] * held[1]) * state["v"]
+
+
+@pytest.mark.parametrize("loss", [overlapping, swapped, read_before_and_after, held_in_a_list])
+def test_changes_in_place_are_numpys(loss):
+    assert agrees(loss, X, Y, single(X), eager=loss is held_in_a_list)
+
+
+def another_name(x):
+    held = [x * 2.0]
+    name = held[0]
+    held[0] += 1.0
+    return np.sum(name * x)
+
+
+def another_view(x):
+    held = {"a": x * 2.0}
+    name = held["a"][1:]
+    held["a"] *= 3.0
+    return np.sum(name)
+
+
+def an_attribute(x):
+    def holder():
+        return None
+
+    holder.v = x * 2.0
+    name = holder.v
+    holder.v -= 1.0
+    return np.sum(name * holder.v)
+
+
+def a_row_in_a_list(m):
+    y = m * 1.0
+    held = [y[0], y[1]]
+    held[0] += 1.0
+    return np.sum(y)
+
+
+def changed_before(x):
+    held = [x * 1.0]
+    name = held[0]
+    name[0] = 3.0
+    held[0] += 1.0
+    return np.sum(name * x)
+
+
+def an_argument_in_a_dict(x):
+    held = {"a": x}
+    held["a"] += 1.0
+    return np.sum(held["a"])
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [another_name, another_view, an_attribute, a_row_in_a_list, changed_before],
+)
+def test_an_array_in_a_container_is_changed_under_all_its_names(loss):
+    assert refused(loss, M if loss is a_row_in_a_list else X, match="another name")
+
+
+def test_an_argument_in_a_container_is_not_changed():
+    assert refused(an_argument_in_a_dict, X, match="Arguments are never modified")
+
+
+# --- what a loop hands on to its next iteration --------------------------------------------------
+
+ORDER = np.array([1, 0, 2, 2])
+
+
+def picked_again(x):
+    for _ in range(6):
+        x = x[ORDER] * 0.9
+    return np.sum(x * x)
+
+
+def rows_and_columns_picked_again(m):
+    for _ in range(4):
+        m = m[[2, 0, 1]][:, [1, 1, 2]] * 0.5 + m
+    return np.sum(m * m * np.arange(3.0))
+
+
+def two_behind(x):
+    a, b = x, x * 2.0
+    for _ in range(7):
+        a, b = b, a[ORDER] * 0.5 + b
+    return np.sum(a * b)
+
+
+def inside_another_loop(x):
+    total = 0.0
+    for i in range(3):
+        y = x * (i + 1.0)
+        for _ in range(4):
+            y = y[ORDER] + x[[3, 1, 0, 2]]
+        total = total + np.sum(y)
+        x = x[[3, 1, 0, 2]] * 0.5
+    return total + np.sum(x)
+
+
+def sorted_again(x):
+    y = x
+    for _ in range(4):
+        y = np.sort(y[np.argsort(x)] * 0.9 + np.array([0.3, 0.1, 0.7, 0.2]))
+    return np.sum(y * np.arange(4.0))
+
+
+def from_constants(x):
+    y = np.ones(4)
+    for _ in range(5):
+        y = y[ORDER] * 0.9 + x
+    return np.sum(y * np.arange(4.0))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        picked_again,
+        rows_and_columns_picked_again,
+        two_behind,
+        inside_another_loop,
+        sorted_again,
+        from_constants,
+    ],
+)
+def test_elements_picked_again_and_again(loss):
+    calls = (M, M.T.copy()) if loss is rows_and_columns_picked_again else (X, Y)
+    assert agrees(loss, *calls)
+
+
+def test_positions_that_are_arguments_in_a_loop():
+    def loss(x, order):
+        for _ in range(5):
+            x = x[order] * 0.9 + np.sin(x)
+        return np.sum(x * np.arange(4.0))
+
+    assert agrees(loss, (X, np.array([3, 1, 0, 2])), (Y, np.array([0, -1, 2, 2])))
+    with pytest.raises(PositionError, match="order holds indices"):
+        jitgrad.compile(loss)(X, np.array([0, 1, 2, 4]))
+
+
+def test_a_constant_array_in_front_of_a_value_leaves_a_loop():
+    def loss(x):
+        weights, total = np.array([1.0, 2.0, 1.0]), 0.0
+        for row in x:
+            total = total + np.sum(weights * row)
+        return total
+
+    low = jitgrad.compile(loss).lower(np.ones((100, 3)))
+    assert low.program.statements < 20
+
+
+# --- integers and truth values -------------------------------------------------------------------
+
+WHOLE, DIVISORS = np.array([3, -2, 7, -5]), np.array([2, 3, 0, -2])
+
+
+def divided(x, n, k):
+    return np.sum(x * (n // k) + x * (n % k) * 0.25 + n // 0 + x * np.fmod(n, k))
+
+
+def mixed_with_floats(x, n, k):
+    q, r = divmod(n, 3)
+    return np.sum((n // 2) / 3 * x + (n % 2) ** 2 * x + q * x + r + x * n ** abs(k) + n.mean())
+
+
+def counted(x, n, k):
+    b = n > 0
+    return np.sum(x * (b + b)) + b.sum() * x[0] + b.mean() * x[1] + np.cumsum(b)[-1] * np.prod(n)
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.parametrize("loss", [divided, mixed_with_floats, counted])
+def test_integers(loss):
+    other = (Y, WHOLE[::-1].copy(), np.array([0, 1, 2, 3]))
+    assert agrees(loss, (X, WHOLE, DIVISORS), other, (single(X), WHOLE, DIVISORS))
+
+
+def test_bits_of_integers_are_refused():
+    for wrong in (
+        lambda x, n: np.sum(x * ~n),
+        lambda x, n: np.sum(x * (n & 3)),
+        lambda x, n: np.sum(x * (n ^ n)),
+        lambda x, n: np.sum(x * ((x > 0) | 2)),
+        lambda x, n: np.sum(x * ((x > 0) & n)),
+    ):
+        assert refused(wrong, X, WHOLE, error=ArgumentError, match="expected truth values")
+    assert refused(lambda x, n: np.sum(x * -(n > 0)), X, WHOLE, error=ArgumentError)
+    assert refused(lambda x, n: np.sum(x * ((n > 0) - (n > 1))), X, WHOLE, error=ArgumentError)
+
+
+# --- positions that are known only when the kernel runs ------------------------------------------
+
+
+def by_floor(x):
+    at = np.floor(np.abs(x)).astype(int)
+    return np.sum(x[at] * x[-at - 1])
+
+
+def test_computed_positions_count_from_the_end_too():
+    assert agrees(by_floor, X + 0.1, Y + 0.1)
+
+
+def test_computed_positions_outside_an_axis():
+    fun = jitgrad.compile(by_floor)
+    fun.value_and_grad(X)
+    for call in (fun, fun.value_and_grad):
+        with pytest.raises(PositionError, match="outside of its axis"):
+            call(2.0 * X)
+        assert np.isfinite(fun(X))
+
+
+def test_a_plain_array_asked_for_a_computed_position():
+    def loss(x):
+        table = np.array([1.0, 2.0, 3.0, 4.0])
+        return x[0] * table[np.argmax(x)]
+
+    assert refused(loss, X, error=DataDependentError, match=r"np\.take")
+
+    def taken(x):
+        return x[0] * np.take(np.array([1.0, 2.0, 3.0, 4.0]), np.argmax(x))
+
+    def filled(x):
+        y = np.zeros(4)
+        y[1:] = x[1:] * x[:3]
+        return y[np.argmax(x)] * y[np.argsort(x)][0]
+
+    assert agrees(taken, X, Y)
+    assert agrees(filled, X, Y, eager=False)
+
+
+def test_assignment_at_computed_positions_is_refused():
+    def to_a_value(x):
+        y = x * 1.0
+        y[np.argmax(x)] = 0.0
+        return np.sum(y)
+
+    def to_zeros(x):
+        y = np.zeros(4)
+        y[np.argmax(x)] = x[0]
+        return np.sum(y)
+
+    for loss in (to_a_value, to_zeros):
+        assert refused(loss, X, match="known only when the kernel runs")
+
+
+def test_assignment_that_does_not_fit():
+    def outside_of_zeros(x):
+        y = np.zeros(4)
+        y[4] = x[0]
+        return np.sum(y)
+
+    def outside_of_a_value(x):
+        y = x * 1.0
+        y[4] = x[0]
+        return np.sum(y)
+
+    def too_many(x):
+        y = np.zeros(4)
+        y[1:] = x
+        return np.sum(y)
+
+    def too_many_added(x):
+        y = x * 1.0
+        y += np.ones((2, 4))
+        return np.sum(y)
+
+    assert refused(outside_of_zeros, X, error=PositionError)
+    assert refused(outside_of_a_value, X, error=PositionError)
+    assert refused(too_many, X, error=ShapeError)
+    assert refused(too_many_added, X, error=ShapeError)
+
+
+# --- types ---------------------------------------------------------------------------------------
+
+
+def test_new_arrays_of_float32_beside_values_of_float32():
+    kinds = []
+
+    def loss(x):
+        b = np.ones(3, np.float32)
+        kinds.extend(v.dtype for v in (x[0] * b, x @ b, np.linalg.solve(x, b), np.stack([x[0], b])))
+        return np.sum(x @ b)
+
+    jitgrad.compile(loss).lower(single(M))
+    assert kinds == [np.float32] * 4
+
+
+# --- random numbers ------------------------------------------------------------------------------
+
+
+def test_random_numbers_under_names_of_their_own():
+    generator = np.random.default_rng(0)
+    normal = generator.standard_normal
+    for wrong in (
+        lambda x: x * rand(),
+        lambda x: x * gauss(0.0, 1.0),
+        lambda x: x * default_rng().random(),
+        lambda x: x * normal(),
+        lambda x: x * generator.random(),
+        lambda x: x * np.random.rand(),
+        lambda x: x * random.random(),
+    ):
+        assert refused(wrong, 1.0, match="Draw them outside")
+
+
+# --- nothing there -------------------------------------------------------------------------------
+
+
+def of_no_matrices(a):
+    solved = np.linalg.solve(a, np.ones((3, 1)))
+    return np.sum(solved) + np.sum(np.linalg.det(a)) + np.sum(np.linalg.cholesky(a)) + 1.0
+
+
+def of_no_elements(x):
+    lengths = np.sum(np.sort(x)) + np.sum(np.cumsum(x)) + np.prod(x) + x @ x + np.linalg.norm(x)
+    joined = np.concatenate([x, x * 2.0, np.zeros(0)])
+    shaped = (
+        np.sum(np.outer(x, x)) + np.sum(np.pad(x, 2) ** 2) + np.sum(x[5:]) + np.max(x, initial=0)
+    )
+    return lengths + np.sum(joined) + shaped + np.any(x > 0.0) + np.all(x > 0.0)
+
+
+def test_empty_arrays():
+    assert agrees(of_no_elements, np.zeros(0), np.array([0.5, 1.5]))
+    assert agrees(of_no_matrices, np.zeros((0, 3, 3)))
+    assert agrees(lambda a: np.sum(np.linalg.inv(a)) + np.linalg.det(a), np.zeros((0, 0)))
+    assert agrees(lambda a: np.sum(a.T @ a) + np.sum(a @ a.T), np.zeros((0, 3)))
+
+
+def test_extremes_of_nothing_are_refused():
+    for wrong in (np.max, np.min, np.argmax, np.ptp):
+        assert refused(lambda x, f=wrong: f(x) * 1.0, np.zeros(0), error=ShapeError)
