@@ -136,6 +136,18 @@ def test_positions_are_checked_at_each_call_on_the_straight_way():
         fun.value_and_grad(X, where)
 
 
+def test_short_positions_are_checked_at_each_call_on_the_straight_way():
+    fun = jitgrad.compile(lambda x, where: np.sum(x[where] ** 2))
+    where = np.array([0, 2, 2], dtype=np.int8)
+    for _ in range(3):
+        np.testing.assert_allclose(fun.grad(X, where), [0.2, 0.0, 1.2])
+    where[0] = -1
+    np.testing.assert_allclose(fun.grad(X, where), [0.0, 0.0, 1.8])
+    where[0] = 3
+    with pytest.raises(PositionError, match="from 2 to 3"):
+        fun.value_and_grad(X, where)
+
+
 def test_bound_positions_are_checked_at_each_call():
     where = np.array([0, 2, 2])
     step = jitgrad.compile(lambda x, where: np.sum(x[where])).bind(X, where)

@@ -105,6 +105,27 @@ def test_calls_by_keyword_take_the_straight_way_too(monkeypatch):
     same(gradient, wanted[0][1])
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int8", "int16", "int32", "uint8", "uint16", "uint32"])
+def test_bools_and_short_integers_take_the_straight_way_too(dtype, monkeypatch):
+    weights, zeros = np.arange(12).reshape(3, 4).astype(dtype), np.zeros((3, 4), dtype)
+    x = np.linspace(-1.0, 1.0, 12).reshape(3, 4)
+    fun = jitgrad.compile(lambda x, weights: np.sum(weights * x))
+    fun.value_and_grad(x, weights)
+    monkeypatch.setattr(fun, "_trace", None)  # the general way would fail now
+    for given in (weights, zeros, np.asfortranarray(weights), weights[::-1]):
+        value, gradient = fun.value_and_grad(x, given)
+        assert value == pytest.approx(np.sum(given * x), abs=1e-15)
+        np.testing.assert_array_equal(gradient, given)
+
+
+def test_short_integers_of_the_surroundings_are_read_at_each_call():
+    labels = np.array([True, False, True])
+    fun = jitgrad.compile(lambda x: np.sum(np.where(labels, x, 2.0 * x)))
+    for place in (0, 1, 1, 2):
+        labels[place] = not labels[place]
+        np.testing.assert_array_equal(fun.grad(np.ones(3)), np.where(labels, 1.0, 2.0))
+
+
 def test_positional_only_arguments():
     def fun(x, /, y, **options):
         return x * y * options.get("x", 1.0)
