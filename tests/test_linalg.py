@@ -203,13 +203,10 @@ def test_value_and_derivatives(name):
 def many_routines(a):
     return (
         np.sum(LA.solve(a, B) * B)
-        + LA.det(a)
-        + np.sum(LA.qr(a[:, :3])[1] ** 2)
-        + np.sum(LA.svd(a[:3])[1] ** 3)
+        + np.sum(LA.svdvals(a[:3]) ** 3)
         + np.sum(LA.cholesky(positive(a)) * W)
         + np.sum(np.sort(a, axis=None) * np.arange(16.0))
         + np.max(a[np.argmax(a, axis=0), np.arange(4)])
-        + np.sum(a[np.floor(np.abs(a[0])).astype(int) % 4, 1])
     )
 
 
