@@ -17,8 +17,9 @@ import scipy.special as sp
 import jitgrad
 from jitgrad import Value, cpu, native, special
 from jitgrad.errors import UnsupportedError
-from jitgrad.graph import SPECIAL, elementwise
+from jitgrad.graph import elementwise
 from jitgrad.ops import OPS, rewrite
+from jitgrad.protocols import SPECIAL
 from jitgrad.special_functions import RENAMED
 from tests.special_meanings import MEANING
 
