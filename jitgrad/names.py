@@ -292,7 +292,10 @@ def _loads(block: Block, buffers: Mapping[str, Buffer]) -> Iterator[_Loads]:
     """Yield each node with the elements that it reads and how often their arrays were written."""
     versions: Counter[str] = Counter()
     for node in block:
-        operands = operands_of(node) if isinstance(node, Assign | Accumulate) else ()
+        # A position stays an integer, whoever else reads it as a number: `find_once` loads it.
+        operands: Sequence[Operand] = ()
+        if isinstance(node, Assign | Accumulate) and buffers[node.target.buffer].dtype != "i8":
+            operands = operands_of(node)
         yield (
             node,
             [

@@ -146,8 +146,23 @@ def in_double(arguments):
 # --- what shares no code with jitgrad ------------------------------------------------------------
 
 
+class LinearAlgebra:
+    """autograd.numpy.linalg, whose derivative of ``solve`` is wrong where matrices broadcast."""
+
+    def __getattr__(self, name):
+        return getattr(autograd.numpy.linalg, name)
+
+    @staticmethod
+    def solve(a, b):
+        stack = np.broadcast_shapes(np.shape(a)[:-2], np.shape(b)[:-2]) if np.ndim(b) > 1 else ()
+        a = a + np.zeros((*stack, 1, 1)) if stack else a
+        return autograd.numpy.linalg.solve(a, b + np.zeros((*stack, 1, 1)) if stack else b)
+
+
 class Autograd:
     """autograd.numpy, with what it lacks, or has wrong, written with what it has."""
+
+    linalg = LinearAlgebra()
 
     def __getattr__(self, name):
         return getattr(autograd.numpy, name)

@@ -104,7 +104,8 @@ class CallMaker(Maker):
             return None
         b = self.inner(0)
         if shape[-1] != shape[-2]:
-            text = self.draw.choice(OBLONG).format(a=a)
+            # Of a wide matrix R follows from its first columns, which may be singular.
+            text = self.draw.choice(OBLONG if shape[-2] > shape[-1] else OBLONG[:2]).format(a=a)
             values = self.value(f"np.linalg.svd({a}, compute_uv=False)")
             apart = values is not None and np.all(np.diff(values, axis=-1) < -0.05)
             return text if apart and np.all(values > 0.1) else None

@@ -9,21 +9,30 @@ from jitgrad import ops
 from jitgrad.adjoint import gradient
 from jitgrad.pipeline import PASSES
 from jitgrad.program import Assign, Loop
+from jitgrad.routines import PULLS
 from tests import fuzz, fuzz_arrays, quick
 from tests.finality import final
 from tests.fuzz import Mismatch, check, check_compiled, minimised, smaller_sources
 from tests.random_arrays import ArrayProgram, random_arrays
+from tests.random_calls import random_calls
 from tests.random_functions import RandomFunction, random_function
 from tests.written import parsed
 
 BLOCK, GROUP = 20, 5  # functions to a test; functions to a kernel
-FUNCTIONS, PROGRAMS = 200, 1000  # `make fuzz` checks more, and compiles more of them
+FUNCTIONS, PROGRAMS, CALLING = 200, 1000, 60  # `make fuzz` checks more, and compiles more of them
 
 
 @pytest.mark.parametrize("first", range(0, PROGRAMS, BLOCK))
 def test_every_stage_of_array_programs_agrees(first):
     for seed in range(first, first + BLOCK):
         report = fuzz_arrays.check(random_arrays(seed), without=seed % 3 == 0)
+        assert report.outcome in ("checked", "not finite"), seed
+
+
+@pytest.mark.parametrize("first", range(0, CALLING, BLOCK))
+def test_every_stage_of_programs_with_calls_agrees(first):
+    for seed in range(first, first + BLOCK):
+        report = fuzz_arrays.check(random_calls(seed), without=1)
         assert report.outcome in ("checked", "not finite"), seed
 
 
@@ -116,6 +125,17 @@ def test_a_wrong_rule_is_caught_in_array_programs(wrong_tanh):
     forget()
     found = failures_of_arrays("tanh")
     assert len(found) > 5
+    assert {failure.stage for failure in found.values()} <= {"central differences", "autograd"}
+
+
+@pytest.mark.parametrize("name", ["lu_solve", "eigh"])
+def test_a_wrong_rule_of_a_routine_is_caught(monkeypatch, name):
+    rule = PULLS[name]
+    monkeypatch.setitem(PULLS, name, lambda *given: rule(*given) * 1.01)
+    text = {"lu_solve": "solve(", "eigh": "eigh"}[name]
+    seeds = itertools.islice((n for n in range(400) if text in random_calls(n).source), 4)
+    found = failures(seeds, lambda case: fuzz_arrays.check(case, 0), random_calls)
+    assert found
     assert {failure.stage for failure in found.values()} <= {"central differences", "autograd"}
 
 

@@ -449,3 +449,33 @@ def test_empty_arrays():
 def test_extremes_of_nothing_are_refused():
     for wrong in (np.max, np.min, np.argmax, np.ptp):
         assert refused(lambda x, f=wrong: f(x) * 1.0, np.zeros(0), error=ShapeError)
+
+
+# --- positions that are numbers as well ----------------------------------------------------------
+
+
+def a_position_and_what_follows_from_it(m):
+    at = np.argmax(m)
+    return m.ravel()[at] * m[at // 3, at % 3] ** 2 + m[at // 3, 0] * at
+
+
+def a_position_between_others(x):
+    low = np.argmin(x)
+    around = x[(low + 1) % 4] * x[low - 1] + x[3 - low] + x[low // 2] ** 2
+    both = np.stack([low, np.argmax(x)])
+    return around + np.sum(x[both] * np.array([1.0, 3.0])) + np.sum(x[(x > 0.0).astype(int)])
+
+
+def ordered_by_another_row(m):
+    rows, order = np.arange(3)[:, None], np.argsort(m, axis=1)
+    picked = m[rows, order] * m + m[:, np.argsort(m[0])] * m[np.argsort(m[:, 1])[::-1]]
+    return np.sum(picked) + np.sum(m[np.argsort(-m[0])[:2], np.argsort(m[1])[:2]])
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [a_position_and_what_follows_from_it, a_position_between_others, ordered_by_another_row],
+)
+def test_computed_positions(loss):
+    calls = (X, Y) if loss is a_position_between_others else (M, M[::-1] * 0.7)
+    assert agrees(loss, *calls)
