@@ -79,6 +79,26 @@ def blocks(text):
     return [Block(tuple(m[1].split()), m[2], m.start(2), m.end(2)) for m in FENCE.finditer(text)]
 
 
+def apply(difference, folder):
+    """Change files as a unified difference says, whose context tells where.
+
+    Raises
+    ------
+    ValueError
+        Where the context is not in the file, or more than once.
+    """
+    for part in re.split(r"^--- a/.*\n", difference, flags=re.MULTILINE)[1:]:
+        header, *hunks = re.split(r"^@@.*\n", part, flags=re.MULTILINE)
+        path = folder / header.strip().removeprefix("+++ b/")
+        for hunk in hunks:
+            lines = hunk.splitlines(keepends=True)
+            before = "".join(line[1:] or "\n" for line in lines if line[0] != "+")
+            after = "".join(line[1:] or "\n" for line in lines if line[0] != "-")
+            if path.read_text().count(before) != 1:
+                raise ValueError(f"{path.name}: this does not fit:\n{before}")
+            path.write_text(path.read_text().replace(before, after))
+
+
 def pairs(text):
     """Yield each block of code with the output block that follows it, or None."""
     found = blocks(text)

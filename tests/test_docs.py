@@ -17,7 +17,7 @@ from tests import docs
 CONTRIBUTING = docs.ROOT / "CONTRIBUTING.md"
 LINKED = (*docs.DOCUMENTS, CONTRIBUTING, docs.ROOT / "CHANGELOG.md")
 HOW = docs.ROOT / "docs" / "how-it-works.md"
-TEST_THE_ROW = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", "-k", "logcosh")
+TESTS = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", "-k")
 every_document = pytest.mark.parametrize("document", docs.DOCUMENTS, ids=lambda path: path.name)
 
 
@@ -102,21 +102,24 @@ def test_a_broken_link_is_found(tmp_path):
     assert docs.broken_links(page) == ["#three", "none.md"]
 
 
-# --- "add an op in one row" ----------------------------------------------------------------------
+# --- "add an op in one row", and "add a NumPy function" -------------------------------------------
+
+NEEDED = ("__init__.py", "conftest.py", "special_meanings.py", "test_ops.py", "quick.py")
+NEEDED += ("support.py", "test_support.py")
 
 
 @pytest.fixture(scope="module")
-def with_the_row(tmp_path_factory):
-    """A copy of the package and its op tests, with CONTRIBUTING's row in the table."""
+def changed(tmp_path_factory):
+    """A copy of the package and of some tests, with CONTRIBUTING's differences applied."""
     copy = tmp_path_factory.mktemp("copy")
     shutil.copytree(docs.PACKAGE, copy / "jitgrad", ignore=shutil.ignore_patterns("__pycache__"))
     (copy / "tests").mkdir()
-    for name in ("conftest.py", "special_meanings.py", "test_ops.py"):
+    for name in filter(lambda name: (docs.ROOT / "tests" / name).exists(), NEEDED):
         shutil.copy(docs.ROOT / "tests" / name, copy / "tests" / name)
-    row, use = (block.text for block in docs.blocks(CONTRIBUTING.read_text()) if block.is_code)
-    table = copy / "jitgrad" / "ops.py"
-    before, end, after = table.read_text().rpartition('    _compare("eq"')
-    table.write_text(before + row + end + after)
+    found = docs.blocks(CONTRIBUTING.read_text())
+    for block in (block for block in found if block.words == ("diff",)):
+        docs.apply(block.text, copy)
+    (use,) = (block.text for block in found if block.is_code)
     (copy / "use.py").write_text(use)
     return copy
 
@@ -132,25 +135,39 @@ def run_in(folder: Path, *arguments):
     )
 
 
-def test_one_row_is_enough(with_the_row):
+def test_one_row_is_enough(changed):
     (shown,) = (block.text for block in docs.blocks(CONTRIBUTING.read_text()) if block.is_output)
-    ran = run_in(with_the_row, "use.py")
+    ran = run_in(changed, "use.py")
     assert docs.alike(shown, ran.stdout), ran.stdout + ran.stderr
 
 
-def test_the_row_is_tested_by_its_name(with_the_row):
-    ran = run_in(with_the_row, *TEST_THE_ROW)
+def test_the_row_is_tested_by_its_name(changed):
+    ran = run_in(changed, *TESTS, "logcosh")
     assert ran.returncode == 0, ran.stdout
     assert re.search(r"^[3-9] passed", ran.stdout, re.MULTILINE), ran.stdout
 
 
-def test_a_wrong_row_is_caught(with_the_row, tmp_path):
+def test_a_wrong_row_is_caught(changed, tmp_path):
     copy = tmp_path / "copy"
-    shutil.copytree(with_the_row, copy)
+    shutil.copytree(changed, copy)
     table = copy / "jitgrad" / "ops.py"
     text = table.read_text()
     assert text.count('"g * tanh(x)"') == 1
     table.write_text(text.replace('"g * tanh(x)"', '"g * sinh(x)"'))
-    ran = run_in(copy, *TEST_THE_ROW)
+    ran = run_in(copy, *TESTS, "logcosh")
     assert ran.returncode == 1
     assert re.search(r"FAILED .*test_partials\[logcosh\]", ran.stdout), ran.stdout
+
+
+def test_a_function_is_tested_by_its_name(changed):
+    ran = run_in(changed, *TESTS, "poly]")
+    assert ran.returncode == 0, ran.stdout
+    assert re.search(r"^[5-9] passed", ran.stdout, re.MULTILINE), ran.stdout
+
+
+def test_a_difference_has_to_fit(tmp_path):
+    (tmp_path / "a.py").write_text("one\ntwo\nthree\n")
+    docs.apply("--- a/a.py\n+++ b/a.py\n@@\n one\n-two\n+2\n three\n", tmp_path)
+    assert (tmp_path / "a.py").read_text() == "one\n2\nthree\n"
+    with pytest.raises(ValueError, match="does not fit"):
+        docs.apply("--- a/a.py\n+++ b/a.py\n@@\n one\n-two\n", tmp_path)
