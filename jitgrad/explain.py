@@ -18,6 +18,7 @@ from jitgrad.products import too_small
 from jitgrad.program import (
     Accumulate,
     Buffer,
+    Call,
     Loop,
     Node,
     Product,
@@ -55,12 +56,13 @@ def explain(stages: Stages) -> str:
     Returns
     -------
     str
-        Lines of text, by heading: loops, arrays, matrix products, other passes.
+        Lines of text, by heading: loops, arrays, matrix products, routines, other passes.
     """
     sections = {
         "loops": _loops(stages),
         "arrays": _arrays(stages),
         "matrix products": _products(stages),
+        "routines": _routines(stages),
         "also": _others(stages),
     }
     lines: list[str] = []
@@ -141,6 +143,8 @@ def _reason(program: Program, name: str) -> str:
     users = [node for node in program.body if _uses(program, node, name)]
     if any(isinstance(node, Product) for node in users):
         return "a matrix product takes it whole"
+    if any(isinstance(node, Call) for node in users):
+        return "a routine takes or makes it whole"
     loops = [node for node in users if isinstance(node, Loop)]
     if len(loops) < 2:
         return "one loop uses several of its elements at a time"
@@ -170,6 +174,16 @@ def _products(stages: Stages) -> Iterator[str]:
             reason = too_small(before, known, statement, loops)
             if reason:
                 yield f"loops: {_place(before, statement.site)}, {reason}"
+
+
+def _routines(stages: Stages) -> Iterator[str]:
+    """Name the routines that are called on whole arrays, and for which lines."""
+    program = stages[-1][1]
+    found = [node for node in walk(program.body) if isinstance(node, Call)]
+    for node in found:
+        names = [program.buffers[x.buffer].label or x.buffer for x in node.operands]
+        place = f": {_place(program, node.site)}" if node.site >= 0 else ""
+        yield f"{node.routine} of {', '.join(names)}{place}"
 
 
 def _others(stages: Stages) -> Iterator[str]:

@@ -305,6 +305,11 @@ def test_explain_tells_what_was_done_and_what_stopped_the_rest():
     def loss(A, B):
         return np.sum(np.tanh(A @ A) ** 2) + np.sum((B @ B) ** 3)
 
+    told = jitgrad.compile(lambda a: np.sum(np.sort(np.linalg.solve(a, large[:3, 0])))).lower(
+        np.eye(3) * 2.0
+    )
+    assert "routines:\n  lu of a: test_loop_order.py" in told.explain()
+    assert "is kept: a routine takes or makes it whole" in told.explain()
     told = jitgrad.compile(loss, argnums=(0, 1)).lower(small, large).explain()
     assert "BLAS: 40x40 by 40x40, test_loop_order.py" in told
     assert "8 x 8 x 8: a call is worth it from 2048 multiply-adds" in told
