@@ -256,7 +256,7 @@ def operator_method(name: str, scalar: Function | None = None, reflected: bool =
 
 def known(other: Any) -> bool:
     """Whether an operator can work with it; otherwise Python asks the other operand."""
-    return isinstance(other, (Node, *NUMBERS, np.ndarray))
+    return isinstance(other, (Node, *NUMBERS, np.ndarray, list, tuple))
 
 
 def scalars(self: Node, other: Any) -> bool:
@@ -288,12 +288,21 @@ def _as_given(operand: Operand, number: Any) -> Any:
     return data if isinstance(data, np.generic) else number
 
 
+def listed(sequence: Any) -> Any:
+    """Put nested lists together, as `numpy.asarray` does: one Value if there are Values in them."""
+    parts = [listed(part) if isinstance(part, list | tuple) else part for part in sequence]
+    together = any(isinstance(part, Node) or hasattr(part, "whole") for part in parts)
+    return np.stack(parts) if together else np.asarray(sequence)
+
+
 def _operand(operand: Any) -> Operand:
     """Let through Values, Python numbers and arrays of numbers; put object arrays together."""
     if isinstance(operand, Node) or type(operand) is float or type(operand) is int:
         return operand
     if isinstance(operand, list | tuple):
-        operand = np.asarray(operand)
+        operand = listed(operand)
+        if isinstance(operand, Node):
+            return operand
     if isinstance(operand, np.ndarray) and operand.dtype == object:
         return _operand(together(operand))
     if isinstance(operand, np.ndarray) and operand.dtype.kind in "fiub":

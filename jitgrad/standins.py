@@ -28,6 +28,8 @@ import numpy as np
 from jitgrad import creation
 from jitgrad.errors import UnsupportedError, user_location
 from jitgrad.filled import Filled, filled, settled
+from jitgrad.graph import listed
+from jitgrad.protocols import NUMPY as IMPLEMENTED
 from jitgrad.protocols import SPECIAL
 from jitgrad.scipy import integrate, linalg, signal, special, stats
 from jitgrad.value import Value
@@ -57,8 +59,8 @@ def _asarray(make: Function) -> Function:
         a = settled(a)
         if isinstance(a, Value):
             return over_values(a, *args, **kwargs)
-        if isinstance(a, list | tuple) and any(isinstance(part, Value | Filled) for part in a):
-            return over_values(np.stack([settled(part) for part in a]), *args, **kwargs)
+        if _holds_values(a):
+            return over_values(listed(a), *args, **kwargs)
         return make(a, *args, **kwargs)
 
     return call
@@ -78,6 +80,51 @@ def _take(a: Any, indices: Any, axis: Any = None, **more: Any) -> Any:
     if isinstance(indices, Value) and not isinstance(a, Value):
         a = Value(a, requires_grad=False)
     return np.take(a, indices, axis, **more)
+
+
+def _holds_values(thing: Any) -> bool:
+    """Whether there are Values in nested lists."""
+    if not isinstance(thing, list | tuple):
+        return False
+    return any(isinstance(part, Value | Filled) or _holds_values(part) for part in thing)
+
+
+class Listed:
+    """A function of NumPy that takes lists with Values in them for arrays.
+
+    NumPy makes an array of objects of such a list, and asks each object for its number where it
+    compares them.
+    """
+
+    def __init__(self, function: Function) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it, with one Value in place of each list that has Values in it."""
+        given = (listed(x) if _holds_values(x) else x for x in args)
+        return self._function(
+            *given, **{name: listed(x) if _holds_values(x) else x for name, x in kwargs.items()}
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._function, name)
+
+    def __repr__(self) -> str:
+        return repr(self._function)
+
+
+_SEQUENCES = {  # these take lists of arrays, and ask them
+    *(np.concatenate, np.stack, np.hstack, np.vstack, np.dstack, np.column_stack, np.block),
+    *(np.select, np.choose, np.piecewise, np.einsum, np.einsum_path, np.linalg.multi_dot),
+    *(np.broadcast_arrays, np.ix_, np.lexsort),
+}
+_OF_ARRAYS = {key[0] if isinstance(key, tuple) else key for key in IMPLEMENTED} - _SEQUENCES
+
+
+def _over_lists(module: types.ModuleType) -> dict[str, Any]:
+    """Return what stands for the functions of a module that take arrays."""
+    found = ((name, getattr(module, name)) for name in dir(module) if not name.startswith("_"))
+    return {name: Listed(it) for name, it in found if callable(it) and it in _OF_ARRAYS}
 
 
 class _Vectorized:
@@ -100,7 +147,8 @@ class _Vectorized:
         return settled(out)
 
 
-NUMPY: dict[str, Any] = {
+NUMPY: dict[str, Any] = _over_lists(np)
+NUMPY |= {
     name: _new(getattr(np, name))
     for name in (
         "zeros",
@@ -262,6 +310,7 @@ _SCIPY = {
     "stats": stats,
 }
 TABLES: dict[str, dict[str, Any]] = {"numpy": NUMPY, "math": MATH, "scipy": {}}
+TABLES["numpy.linalg"] = _over_lists(np.linalg)
 TABLES |= {f"scipy.{name}": _public(module) for name, module in _SCIPY.items()}
 RANDOM = {"random": "random", "numpy.random": "np.random"}
 

@@ -30,6 +30,7 @@ from jitgrad.errors import (
     UnsupportedError,
     user_location,
 )
+from jitgrad.graph import listed
 from jitgrad.ops import OPS
 from jitgrad.value import Value
 
@@ -339,6 +340,8 @@ IN_PLACE: list[Callable[..., Any]] = []
 
 def _general(name: str, x: Traced, other: Any, reflected: bool, sign: str) -> Any:
     """Apply an operator to anything."""
+    if isinstance(other, list | tuple):
+        other = listed(other)
     if not isinstance(other, Value | numbers.Real | np.ndarray | np.generic):
         return NotImplemented
     if sign:
