@@ -35,6 +35,11 @@ class Filled(np.ndarray[Any, Any]):
     def __array_finalize__(self, other: Any) -> None:
         self.element = getattr(other, "element", np.dtype(float))
 
+    @property
+    def dtype(self) -> Any:
+        """The type of the array that it stands for."""
+        return self.element
+
     def __getitem__(self, index: Any) -> Any:
         items = index if type(index) is tuple else (index,)
         if any(isinstance(item, Value) and active.tape is not None for item in items):
@@ -65,6 +70,13 @@ class Filled(np.ndarray[Any, Any]):
         given = _settled_all(inputs)
         return function(*given, **{name: _settled_all(x) for name, x in keywords.items()})
 
+    def astype(self, dtype: Any, *args: Any, **keywords: Any) -> Any:
+        """Return it as another type: one Value, or an array that can be filled again."""
+        whole = self.whole()
+        if isinstance(whole, Value):
+            return whole.astype(dtype)
+        return filled(whole.astype(dtype, *args, **keywords))
+
     def whole(self) -> Any:
         """Return the plain array that it is, or one Value if it holds Values."""
         if any(isinstance(element, Value) for element in self.flat):
@@ -78,6 +90,19 @@ class Filled(np.ndarray[Any, Any]):
 
     def __reduce__(self) -> Any:
         return settled(self).__reduce__()
+
+
+def _of_whole(name: str) -> Any:
+    """Make a method that NumPy's own arrays of objects answer by comparing their elements."""
+
+    def method(self: Filled, *args: Any, **keywords: Any) -> Any:
+        return getattr(self.whole(), name)(*args, **keywords)
+
+    return method
+
+
+for _name in ("all", "any", "argmax", "argmin", "argsort", "clip", "dot", "std", "var"):
+    setattr(Filled, _name, _of_whole(_name))
 
 
 def filled(array: Any) -> Any:

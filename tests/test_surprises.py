@@ -774,3 +774,35 @@ def test_threads_with_shapes_of_their_own():
             assert value == pytest.approx(np.sum(np.sort(x) * np.arange(1.0, n + 1.0)))
             np.testing.assert_array_equal(np.sort(gradient), np.arange(1.0, n + 1.0))
     assert len(found) == 4
+
+
+# --- arrays that a loss fills --------------------------------------------------------------------
+
+
+def methods_of_filled(x):
+    z = np.zeros((2, 2))
+    z[0, 0], z[1, 1] = x[0], x[1] * x[2]
+    extremes = z.max() * z.min() + z.argmax() + z.argmin() + z.clip(0.0, 1.0)[0, 0]
+    sums = z.sum() + z.mean() + z.std() + z.var() + z.cumsum()[-1] + z.trace() + z.dot(z)[1, 1]
+    return extremes + sums + z.any() + z.all() + z.argsort(axis=None)[0] + z.T.ravel()[0]
+
+
+def test_methods_of_an_array_that_is_filled():
+    assert agrees(methods_of_filled, X, Y, eager=False)
+
+
+def test_types_of_an_array_that_is_filled():
+    kinds = []
+
+    def loss(x):
+        z = np.zeros_like(x)
+        z[0] = x[1] / 3.0
+        other = np.ones(3, dtype=z.dtype)
+        kinds.extend([z.dtype, z[1:].dtype, z.T.dtype, z.copy().dtype, other.dtype, (z + x).dtype])
+        wide = z.astype(float)
+        kinds.append(wide.dtype)
+        return np.sum(wide * x) + np.sum(other)
+
+    value = jitgrad.compile(loss)(single(X))
+    assert kinds == [np.float32] * 6 + [np.float64]
+    assert value == float(np.float32(-0.5)) * 0.5 + 3.0
