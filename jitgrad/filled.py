@@ -41,9 +41,10 @@ class Filled(np.ndarray[Any, Any]):
         return self.element
 
     def __getitem__(self, index: Any) -> Any:
-        items = index if type(index) is tuple else (index,)
-        if any(isinstance(item, Value) and active.tape is not None for item in items):
-            return Value(self.whole(), requires_grad=False)[index]
+        if type(index) is not int and active.tape is not None:
+            items = index if isinstance(index, tuple) else (index,)
+            if any(isinstance(item, Value) for item in items):
+                return Value(self.whole(), requires_grad=False)[index]
         return super().__getitem__(index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
