@@ -38,10 +38,16 @@ class Filled(np.ndarray[Any, Any]):
     def __array_finalize__(self, other: Any) -> None:
         self.element = getattr(other, "element", np.dtype(float))
 
+    @property
+    def dtype(self) -> Any:
+        """The type of the array that it stands for."""
+        return self.element
+
     def __getitem__(self, index: Any) -> Any:
-        items = index if type(index) is tuple else (index,)
-        if any(isinstance(item, Value) and active.tape is not None for item in items):
-            return Value(self.whole(), requires_grad=False)[index]
+        if type(index) is not int and active.tape is not None:
+            items = index if isinstance(index, tuple) else (index,)
+            if any(isinstance(item, Value) for item in items):
+                return Value(self.whole(), requires_grad=False)[index]
         return super().__getitem__(index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -77,6 +83,13 @@ class Filled(np.ndarray[Any, Any]):
         out[...] = made
         return out
 
+    def astype(self, dtype: Any, *args: Any, **keywords: Any) -> Any:
+        """Return it as another type: one Value, or an array that can be filled again."""
+        whole = self.whole()
+        if isinstance(whole, Value):
+            return whole.astype(dtype)
+        return filled(whole.astype(dtype, *args, **keywords))
+
     def whole(self) -> Any:
         """Return the plain array that it is, or one Value if it holds Values."""
         if any(isinstance(element, Value) for element in self.flat):
@@ -90,6 +103,19 @@ class Filled(np.ndarray[Any, Any]):
 
     def __reduce__(self) -> Any:
         return settled(self).__reduce__()
+
+
+def _of_whole(name: str) -> Any:
+    """Make a method that NumPy's own arrays of objects answer by comparing their elements."""
+
+    def method(self: Filled, *args: Any, **keywords: Any) -> Any:
+        return getattr(self.whole(), name)(*args, **keywords)
+
+    return method
+
+
+for _name in ("all", "any", "argmax", "argmin", "argsort", "clip", "dot", "std", "var"):
+    setattr(Filled, _name, _of_whole(_name))
 
 
 def filled(array: Any) -> Any:

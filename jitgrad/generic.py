@@ -123,8 +123,9 @@ def generalised(first: Printed, second: Printed) -> Generic | None:
     """Make one kernel of two that differ in sizes only; None where there is no such kernel."""
     tokens, others = _tokens(first.text), _tokens(second.text)
     differing = _differences(tokens, others)
-    if differing is None:
-        return None
+    head = _body_starts(first)
+    if differing is None or any(tokens[at].start[0] <= head for at in differing):
+        return None  # numbers of a table, in front of the kernel, know no sizes
     sizes = _changing(first.extents, second.extents)
     holes: dict[int, Formula] = {}
     for at in differing:

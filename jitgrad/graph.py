@@ -181,6 +181,12 @@ def assemble(parts: Sequence[tuple[Operand, tuple[Any, ...]]], shape: tuple[int,
     return record(out, "assemble", operands, ("assemble", (indices, shape)))
 
 
+def holds_objects(operand: Any) -> bool:
+    """Whether this is an array of objects, a `filled.Filled` or NumPy's own."""
+    objects = isinstance(operand, np.ndarray) and operand.dtype == object
+    return objects or hasattr(operand, "whole")
+
+
 def together(array: Any) -> Any:
     """Put an array of objects together: one Value, or what a `filled.Filled` says that it is."""
     if hasattr(array, "whole"):
@@ -303,7 +309,7 @@ def _operand(operand: Any) -> Operand:
         operand = listed(operand)
         if isinstance(operand, Node):
             return operand
-    if isinstance(operand, np.ndarray) and operand.dtype == object:
+    if holds_objects(operand):
         return _operand(together(operand))
     if isinstance(operand, np.ndarray) and operand.dtype.kind in "fiub":
         operand = np.asarray(operand)

@@ -70,6 +70,8 @@ def apply_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], keywords: dict
     meaning = NUMPY.get((ufunc, method)) or SPECIAL.get(ufunc.__name__)
     name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
     given = {k: v for k, v in keywords.items() if k == "axis" or not _left_out(v)}
+    if given.get("where") is True:  # an array's own methods say so
+        del given["where"]
     if meaning is None and method == "outer" and (ufunc, "__call__") in NUMPY:
         return _outer(ufunc, name, inputs, given)
     if meaning is None:

@@ -26,7 +26,7 @@ import numpy as np
 from jitgrad import elements
 from jitgrad.elements import kind_of, stored
 from jitgrad.errors import ArgumentError, DataDependentError, TraceError, user_location
-from jitgrad.graph import assemble, together
+from jitgrad.graph import assemble, holds_objects, together
 from jitgrad.sites import points, user_frame
 from jitgrad.symbols import SCALAR_SYMBOLS, Input, Symbol
 from jitgrad.traced import CONSTANT, NOTHING, SHIFT, Shape, Traced, contiguous, make
@@ -206,7 +206,7 @@ class Recorder:
         return traced
 
     def _table(self, data: Array) -> Traced:
-        if data.dtype == object:
+        if holds_objects(data):
             return self.lift(together(data))
         if data.dtype.kind not in "fiub":
             raise ArgumentError(

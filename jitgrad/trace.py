@@ -11,7 +11,7 @@ import numpy as np
 
 from jitgrad.binding import LEAF, Bound
 from jitgrad.errors import DataDependentError, JitgradError, NotScalarError, user_location
-from jitgrad.graph import active, newest_serial
+from jitgrad.graph import active, holds_objects, newest_serial
 from jitgrad.lower import lower
 from jitgrad.narrow import narrow_tables
 from jitgrad.outside import Outside, underlying
@@ -336,8 +336,7 @@ def _advice(returned: Any) -> str:
 
 
 def _lifted(leaf: Any, tape: Tape) -> Any:
-    lifted = isinstance(leaf, Value) or (isinstance(leaf, np.ndarray) and leaf.dtype == object)
-    return tape.lift(leaf) if lifted else leaf
+    return tape.lift(leaf) if isinstance(leaf, Value) or holds_objects(leaf) else leaf
 
 
 def _labelled(program: Program, arguments: _Inputs) -> Program:

@@ -215,12 +215,12 @@ def to_int(x):
     return int(x) * x  # here
 
 
-@case(DataDependentError, f"an index {BEHIND}; {WHOLE}", 1.0)
+@case(DataDependentError, f"an index {BEHIND}; {WHOLE}, or write np.take(a, i)", 1.0)
 def in_range(x):
     return sum(1.0 for _ in range(x))  # here
 
 
-@case(DataDependentError, f"an index {BEHIND}; {WHOLE}", 1.0)
+@case(DataDependentError, f"an index {BEHIND}; {WHOLE}, or write np.take(a, i)", 1.0)
 def list_index(x):
     return [1.0, 2.0][x]  # here
 

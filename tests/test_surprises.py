@@ -3,7 +3,16 @@
 `test_footguns` has what a loss reads outside its arguments, and the straight way of a call.
 """
 
+import bisect
+import collections
+import copy
+import datetime
+import functools
+import itertools
+import math
+import operator
 import random
+import threading
 from random import gauss
 
 import numpy as np
@@ -15,8 +24,10 @@ from jitgrad import Value
 from jitgrad.errors import (
     ArgumentError,
     DataDependentError,
+    NotScalarError,
     PositionError,
     ShapeError,
+    TraceError,
     UnsupportedError,
 )
 
@@ -479,3 +490,319 @@ def ordered_by_another_row(m):
 def test_computed_positions(loss):
     calls = (X, Y) if loss is a_position_between_others else (M, M[::-1] * 0.7)
     assert agrees(loss, *calls)
+
+
+# --- other sizes at later calls ------------------------------------------------------------------
+
+
+def test_positions_are_checked_against_the_size_of_each_call():
+    def loss(x):
+        return x[np.argmax(x)] * x[0] + x[(np.argmin(x) + 1) % len(x)]
+
+    assert agrees(loss, *(np.cos(np.arange(float(n))) for n in (10, 12, 7)), eager=False)
+
+
+def test_sorting_in_other_sizes():
+    def loss(x):
+        ordered = np.sort(x)
+        return ordered @ np.cumsum(x) + np.sum(x[np.argsort(x)][1:] ** 2)
+
+    assert agrees(loss, *(np.cos(np.arange(float(n))) for n in (6, 8, 3, 1)), eager=False)
+
+
+# --- what is returned stays as it was ------------------------------------------------------------
+
+
+def test_gradients_and_auxiliary_outputs_are_kept():
+    fun = jitgrad.compile(lambda x: (np.sum(x**3), {"x": x, "half": 0.5 * x}), has_aux=True)
+    calls = [fun.value_and_grad(k * X) for k in range(4)]
+    for k, ((value, aux), gradient) in enumerate(calls):
+        assert value == pytest.approx(np.sum((k * X) ** 3))
+        np.testing.assert_allclose(gradient, 3.0 * (k * X) ** 2)
+        np.testing.assert_array_equal(aux["x"], k * X)
+        np.testing.assert_array_equal(aux["half"], 0.5 * k * X)
+        gradient[:] = aux["x"][:] = np.nan
+    (value, _), gradient = fun.value_and_grad(X)
+    assert value == pytest.approx(np.sum(X**3))
+    np.testing.assert_allclose(gradient, 3.0 * X**2)
+
+
+def test_out_must_not_be_an_argument_or_used_twice():
+    fun = jitgrad.compile(lambda x, y: np.sum(x * y * y), argnums=(0, 1))
+    x, y, other = X.copy(), Y.copy(), np.zeros(4)
+    long = np.zeros(6)
+    for out in ((x, other), (other, y), (other, other), (long[:4], long[2:])):
+        with pytest.raises(ArgumentError, match="shares memory"):
+            fun.value_and_grad(x, y, out=out)
+    with pytest.raises(ShapeError):
+        fun.value_and_grad(x, y, out=(other, np.zeros(5)))
+    frozen = np.zeros(4)
+    frozen.flags.writeable = False
+    for wrong in (single(x), np.zeros(8)[::2], frozen):
+        with pytest.raises(ArgumentError, match="expected a writable, C-contiguous array"):
+            fun.value_and_grad(x, y, out=(other, wrong))
+
+
+def test_one_array_given_twice():
+    fun = jitgrad.compile(lambda x, y: np.sum(x * y * y), argnums=(0, 1))
+    window = np.arange(6.0)
+    for x, y in ((X, X), (window[:4], window[2:]), (window[::-1][:4], window[:4]), (X, X)):
+        value, (by_x, by_y) = fun.value_and_grad(x, y)
+        assert value == pytest.approx(np.sum(x * y * y))
+        np.testing.assert_allclose(by_x, y * y)
+        np.testing.assert_allclose(by_y, 2.0 * x * y)
+
+
+# --- Python around the numbers -------------------------------------------------------------------
+
+
+def comprehended(x):
+    pairs = [a * b * i for i, (a, b) in enumerate(zip(x[:-1], x[:0:-1], strict=True))]
+    first, *rest = reversed(x)
+    walk = itertools.accumulate(rest)
+    generated = sum(v * v for v in x)
+    return sum(pairs) + first * rest[0] + sum(walk) + generated + sum(map(operator.mul, x, x[::-1]))
+
+
+def recursive(x):
+    def even(n):
+        return 1.0 if n == 0 else x[n] * odd(n - 1)
+
+    def odd(n):
+        return x[0] if n == 0 else x[n] + even(n - 1)
+
+    @functools.cache
+    def squared(n):
+        return x[n] ** 2
+
+    return even(3) + squared(0) * squared(0) + functools.reduce(lambda a, b: 0.5 * a + b, x)
+
+
+def late_and_early_binding(x):
+    late = [lambda v: v * k for k in range(3)]  # noqa: B023 - all see the last k
+    early = [lambda v, k=k: v * k for k in range(3)]
+    return sum(f(x[0]) for f in late) + sum(f(x[1]) for f in early) * x[2]
+
+
+def copies_of_structures(x):
+    held = {"a": x, "b": [x * 2.0]}
+    other = copy.deepcopy(held)
+    other["b"][0] = other["b"][0] + 1.0
+    queue = collections.deque(maxlen=2)
+    for v in x:
+        queue.append(v)
+    return np.sum(held["b"][0] * other["a"]) + queue[0] * queue[1] + np.sum(copy.copy(x) ** 2)
+
+
+def caught_inside(x):
+    try:
+        return x[10]
+    except IndexError:
+        return x[0] * round(x[1], 1) * abs(x[2]) ** pow(x[3], 2)
+
+
+@pytest.mark.parametrize(
+    "loss", [comprehended, recursive, late_and_early_binding, copies_of_structures, caught_inside]
+)
+def test_python_around_the_numbers(loss):
+    eager = loss is not copies_of_structures  # a copy of an eager Value is another leaf
+    assert agrees(loss, X + 0.03, np.abs(Y) + 0.03, eager=eager)
+
+
+ASKED = {
+    "if": lambda x: x[0] if x[0] > 0 else x[1],
+    "while": lambda x: [x for _ in iter(lambda: bool(x[0] < 1), False)],
+    "and": lambda x: x[0] and x[1],
+    "not": lambda x: 1.0 * (not x[0]),
+    "chain": lambda x: 1.0 * (0 < x[0] < 1),
+    "in": lambda x: x[0] * (2.25 in x),
+    "list ==": lambda x: x[0] * ([x[0]] == [x[1]]),
+    "sorted": lambda x: sorted(x)[0],
+    "max": lambda x: max(x),
+    "min, key": lambda x: min(x, key=lambda v: -v),
+    "any": lambda x: 1.0 * any(v > 0 for v in x),
+    "int": lambda x: int(x[0]) * x[1],
+    "float": lambda x: float(x[0]) * x[1],
+    "item": lambda x: x[0].item() * x[1],
+    "tolist": lambda x: sum(x.tolist()),
+    "format": lambda x: x[0] * float(f"{x[0]:.3f}"),
+    "index": lambda x: x[0] * [1.0, 2.0, 3.0, 4.0][np.argmax(x)],
+    "range": lambda x: sum(x[0] for _ in range(np.argmax(x))),
+    "slice": lambda x: np.sum(x[: np.argmin(x)]),
+    "bisect": lambda x: x[0] * bisect.bisect([0.0, 1.0], x[0]),
+    "math.fsum": lambda x: math.fsum(x),
+    "np.array_equal": lambda x: x[0] if np.array_equal(x, x) else x[1],
+    "if np.any": lambda x: x[0] if np.any(x > 0) else x[1],
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_asking_for_a_number_in_a_trace_is_refused(what):
+    assert refused(ASKED[what], X, error=DataDependentError)
+
+
+REFUSED = {
+    "np.nonzero": lambda x: np.sum(x[np.nonzero(x)]),
+    "np.where of one": lambda x: np.sum(x[np.where(x > 0)]),
+    "mask": lambda x: np.sum(x[x > 0]),
+    "np.unique": lambda x: np.sum(np.unique(x)),
+    "np.fft": lambda x: np.sum(np.abs(np.fft.fft(x))),
+    "np.add.at": lambda x: np.add.at(x * 1.0, [0, 0], x[:2]),
+    "np.put": lambda x: np.put(x * 1.0, [0], 1.0),
+    "np.copyto": lambda x: np.copyto(np.zeros(4), x),
+    "np.fill_diagonal": lambda x: np.fill_diagonal(np.outer(x, x), 1.0),
+    "out=": lambda x: np.sum(np.multiply(x, 2.0, out=np.zeros(4))),
+    "where=": lambda x: np.sum(np.log(x, where=x > 0)),
+    ".sort()": lambda x: (x * 1.0).sort(),
+    ".fill()": lambda x: (x * 1.0).fill(2.0),
+    "x[1.0]": lambda x: x[1.0],
+    "x[(x > 0) * 1.0]": lambda x: np.sum(x[(x > 0) * 1.0]),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_a_trace_cannot_do_is_refused(what):
+    assert refused(REFUSED[what], X)
+
+
+def test_no_number_of_arrays_is_returned():
+    for wrong, said in (
+        (lambda x: x, "an array of shape"),
+        (lambda x: None, "None"),
+        (lambda x: [x[0]], "a list"),
+        (lambda x: (v for v in x), "a generator"),
+        (lambda x: np.any(x > 0), "a truth value"),
+        (lambda x: 3j, "a complex"),
+    ):
+        assert refused(wrong, X, error=NotScalarError, match=said)
+
+
+def test_complex_numbers_texts_and_dates():
+    fun = jitgrad.compile(lambda x, y: np.sum(x))
+    for wrong in (1j, X + 1j, np.array(["a"]), np.array(["2020-01-01"], "M8[D]")):
+        with pytest.raises(ArgumentError):
+            fun(X, wrong)
+        with pytest.raises(ArgumentError):
+            fun(wrong, X)
+
+    def dated(x, day, how):
+        return x * day.year if how == "times" else x + day.year
+
+    first, second = datetime.date(2020, 1, 1), datetime.date(2021, 1, 1)
+    compiled = jitgrad.compile(dated)
+    for day in (first, second, first):
+        for how in ("times", "plus", None):
+            assert compiled(2.0, day, how) == dated(2.0, day, how)
+
+
+def test_an_exception_in_the_middle_leaves_all_as_it_was():
+    def loss(x, fail):
+        y = x * 2.0
+        y[0] = 3.0
+        if fail:
+            raise KeyError("mine")
+        return np.sum(y * x)
+
+    fun = jitgrad.compile(loss)
+    before = fun.value_and_grad(X, False)[0]
+    for _ in range(2):
+        with pytest.raises(KeyError, match="mine"):
+            fun.value_and_grad(X, True)
+        assert fun.value_and_grad(X, False)[0] == before
+    v = Value(3.0)
+    (v * v).backward()
+    assert v.grad == 6.0
+
+
+def test_endless_recursion_ends():
+    def loss(x):
+        return loss(0.5 * x)
+
+    fun = jitgrad.compile(loss)
+    with pytest.raises(RecursionError):
+        fun(1.0)
+    assert jitgrad.compile(lambda x: 2.0 * x)(1.0) == 2.0
+
+
+def test_a_generator_left_over_from_a_trace():
+    kept = []
+
+    def loss(x):
+        kept.append(v * v for v in x)
+        return next(kept[-1])
+
+    assert jitgrad.compile(loss)(X) == 0.25
+    with pytest.raises(TraceError):
+        next(kept[0])
+
+
+def test_compiled_functions_that_call_each_other_and_themselves():
+    @jitgrad.compile
+    def rising(x, n):
+        return x if n == 0 else falling(x, n - 1) + x
+
+    @jitgrad.compile
+    def falling(x, n):
+        return x if n == 0 else rising(x, n - 1) * x
+
+    def expected(x, n):
+        return x if n == 0 else expected(x, n - 1) * x if n % 2 == 0 else expected(x, n - 1) + x
+
+    for x, n in ((2.0, 5), (2.0, 3), (3.0, 5)):
+        slope = (expected(x + 1e-6, n) - expected(x - 1e-6, n)) / 2e-6
+        assert rising.value_and_grad(x, n) == (expected(x, n), pytest.approx(slope))
+    with pytest.raises(UnsupportedError):
+        jitgrad.compile(lambda x: falling.grad(x, 2))(2.0)
+
+
+def test_threads_with_shapes_of_their_own():
+    fun = jitgrad.compile(lambda x: np.sum(np.sort(x) * np.arange(1.0, len(x) + 1.0)))
+    found = {}
+
+    def work(n):
+        x = np.cos(np.arange(float(n)))
+        found[n] = [fun.value_and_grad(x) for _ in range(3)]
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in (3, 5, 5 + 3, 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120.0)
+    for n, results in found.items():
+        x = np.cos(np.arange(float(n)))
+        for value, gradient in results:
+            assert value == pytest.approx(np.sum(np.sort(x) * np.arange(1.0, n + 1.0)))
+            np.testing.assert_array_equal(np.sort(gradient), np.arange(1.0, n + 1.0))
+    assert len(found) == 4
+
+
+# --- arrays that a loss fills --------------------------------------------------------------------
+
+
+def methods_of_filled(x):
+    z = np.zeros((2, 2))
+    z[0, 0], z[1, 1] = x[0], x[1] * x[2]
+    extremes = z.max() * z.min() + z.argmax() + z.argmin() + z.clip(0.0, 1.0)[0, 0]
+    sums = z.sum() + z.mean() + z.std() + z.var() + z.cumsum()[-1] + z.trace() + z.dot(z)[1, 1]
+    return extremes + sums + z.any() + z.all() + z.argsort(axis=None)[0] + z.T.ravel()[0]
+
+
+def test_methods_of_an_array_that_is_filled():
+    assert agrees(methods_of_filled, X, Y, eager=False)
+
+
+def test_types_of_an_array_that_is_filled():
+    kinds = []
+
+    def loss(x):
+        z = np.zeros_like(x)
+        z[0] = x[1] / 3.0
+        other = np.ones(3, dtype=z.dtype)
+        kinds.extend([z.dtype, z[1:].dtype, z.T.dtype, z.copy().dtype, other.dtype, (z + x).dtype])
+        wide = z.astype(float)
+        kinds.append(wide.dtype)
+        return np.sum(wide * x) + np.sum(other)
+
+    value = jitgrad.compile(loss)(single(X))
+    assert kinds == [np.float32] * 6 + [np.float64]
+    assert value == float(np.float32(-0.5)) * 0.5 + 3.0
