@@ -13,6 +13,7 @@ import numba
 import numpy as np
 import pytest
 import scipy.special as sp
+from mpmath import mpf
 
 import jitgrad
 from jitgrad import Value, build, cache, cpu, native, special
@@ -21,6 +22,7 @@ from jitgrad.errors import UnsupportedError
 from jitgrad.graph import elementwise
 from jitgrad.ops import OPS, rewrite
 from jitgrad.protocols import SPECIAL
+from jitgrad.scipy import special as python
 from jitgrad.signature import flatten
 from jitgrad.special_functions import RENAMED
 from tests.special_meanings import MEANING
@@ -229,6 +231,57 @@ def test_second_derivatives(name):
         for first, second in {(n, m), (m, n)}:
             found = second_derivative(row, given, first, second)
             np.testing.assert_allclose(found, expected, rtol=CASES[name].second, atol=1e-14)
+
+
+def mp_logsumexp(x):
+    return mpmath.log(sum(map(mpmath.exp, x)))
+
+
+def mp_multigammaln(a, d):
+    found = mpf(d * (d - 1)) / 4 * mpmath.log(mpmath.pi)
+    return found + sum(mpmath.loggamma(a - mpf(j) / 2) for j in range(d))
+
+
+PYTHON = {  # SciPy's Python functions of an array, as mpmath has them
+    "logsumexp": (python.logsumexp, mp_logsumexp, [0.3, -2.0, 700.5, 699.0]),
+    "log_softmax": (
+        lambda x: python.log_softmax(x)[1],
+        lambda x: x[1] - mp_logsumexp(x),
+        [0.3, -2.0, 5.5],
+    ),
+    "softmax": (
+        lambda x: python.softmax(x)[1],
+        lambda x: mpmath.exp(x[1] - mp_logsumexp(x)),
+        [0.3, -2.0, 5.5],
+    ),
+    "multigammaln": (
+        lambda x: python.multigammaln(x[0], 3),
+        lambda x: mp_multigammaln(x[0], 3),
+        [4.7],
+    ),
+    "polygamma": (
+        lambda x: python.polygamma(2, x[0]),
+        lambda x: mpmath.psi(2, x[0]),
+        [1.7],
+    ),
+    "psi": (lambda x: sp.psi(x[0]), lambda x: mpmath.psi(0, x[0]), [3.3]),
+}
+
+
+@pytest.mark.parametrize("name", PYTHON)
+def test_python_functions(name):
+    ours, exact, at = PYTHON[name]
+    x = Value(at)
+    out = ours(x)
+    out.backward()
+    with mpmath.workdps(40):
+        point = [mpf(part) for part in at]
+        assert out.data == pytest.approx(float(exact(point)), rel=1e-12)
+        for n in range(len(at)):
+            slope = mpmath.diff(
+                lambda part, n=n: exact([*point[:n], part, *point[n + 1 :]]), point[n]
+            )
+            assert x.grad[n] == pytest.approx(float(slope), rel=1e-12)
 
 
 # --- zeros, poles and ends ------------------------------------------------------------------------
@@ -533,6 +586,7 @@ import numba
 import numpy as np
 import jitgrad
 import scipy.special as sp
+from mpmath import mpf
 
 fun = jitgrad.compile(lambda x: np.sum(sp.gammainc(2.0, x) * sp.iv(1.5, x) + sp.betainc(2, 3, x)))
 x, gradient = np.linspace(0.1, 0.9, 5), np.empty(5)
