@@ -121,6 +121,29 @@ def at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
         a[np.unravel_index(place, a.shape)] = new
 
 
+# --- methods -------------------------------------------------------------------------------------
+
+
+def fill(self: Any, value: Array) -> None:
+    """Set all elements."""
+    self[...] = value
+
+
+def sort(self: Any, axis: int = -1) -> None:
+    """Sort along an axis."""
+    self[...] = np.sort(self, axis)
+
+
+def partition(self: Any, kth: int, axis: int = -1) -> None:
+    """Sort along an axis."""
+    self[...] = np.partition(self, kth, axis)
+
+
+METHODS: dict[str, Function] = {"fill": fill, "partition": partition, "put": put, "sort": sort}
+
+# --- ufuncs --------------------------------------------------------------------------------------
+
+
 def _method_at(ufunc: np.ufunc) -> Function:
     def meaning(a: Any, indices: Any, b: Any = None) -> None:
         at(ufunc, a, indices, b)

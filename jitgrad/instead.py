@@ -24,12 +24,8 @@ INSTEAD = {
 
 IN_PLACE = {
     "byteswap": "It changes how an array lies in memory.",
-    "fill": "Write np.full_like(v, number), or np.broadcast_to(number, v.shape).",
-    "partition": "Write np.partition(v, kth).",
-    "put": "Write np.where(mask, values, v).",
     "resize": "Write np.resize(v, shape).",
     "setfield": "Write np.where(mask, values, v).",
     "setflags": "It says how an array lies in memory.",
-    "sort": "Write np.sort(v).",
 }
 """For methods of arrays that change one in place."""

@@ -25,6 +25,7 @@ from jitgrad import (  # noqa: F401 - they register NumPy's functions
     special_functions,
     statistics,
 )
+from jitgrad.changes import METHODS
 from jitgrad.errors import UnsupportedError, user_location
 from jitgrad.graph import Function, elementwise, refuse
 from jitgrad.instead import IN_PLACE
@@ -87,6 +88,8 @@ OWN = {"astype", "ravel", "reshape", "transpose", "ndim", "shape", "size"}  # of
 for _name in dir(np.ndarray):
     if _name in PROPERTIES:
         setattr(Value, _name, property(PROPERTIES[_name]))
+    elif _name in METHODS:
+        setattr(Value, _name, METHODS[_name])
     elif _name in IN_PLACE:
         setattr(Value, _name, _refused(_name))
     elif not _name.startswith("_") and _name not in OWN and _is_known(_name):

@@ -32,6 +32,7 @@ from jitgrad.graph import listed
 from jitgrad.protocols import NUMPY as IMPLEMENTED
 from jitgrad.protocols import SPECIAL
 from jitgrad.scipy import integrate, linalg, signal, special, stats
+from jitgrad.scipy.plain import Family, Frozen
 from jitgrad.value import Value
 
 Function = Callable[..., Any]
@@ -351,7 +352,31 @@ def standin(thing: Any) -> Any:
         return Refused(f"a {type(thing).__name__}", _USED_UP)
     if _draws(thing):
         return Refused(f"{thing.__name__}(...)", _DRAWN)
-    return _others().get(id(thing), thing)
+    found = _others().get(id(thing))
+    return found or _distribution(thing) or thing
+
+
+def _distribution(thing: Any) -> Any:
+    """Return what stands for a distribution of SciPy's that is not in the tables, or None.
+
+    One with its parameters, which are plain numbers: arrays could be changed later.
+    """
+    if not type(thing).__module__.startswith("scipy.stats."):
+        return None
+    if hasattr(thing, "dist") and hasattr(thing, "kwds"):
+        given = (*thing.args, *thing.kwds.values())
+        family = _family(thing.dist)
+        numbers = all(isinstance(x, int | float) for x in given)
+        return Frozen(family, thing.args, thing.kwds) if family and numbers else None
+    return _family(thing)
+
+
+def _family(thing: Any) -> Any:
+    """Return what stands for a distribution; one that is not known takes no Values."""
+    name = getattr(thing, "name", None)
+    if not type(thing).__module__.startswith("scipy.stats.") or not isinstance(name, str):
+        return None
+    return TABLES["scipy.stats"].get(name) or Family(None, "stats", name)
 
 
 def _others() -> dict[int, Any]:

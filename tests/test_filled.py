@@ -198,6 +198,14 @@ def by_functions(x):
     return np.sum(a) * x[0] + np.sum(b * b)
 
 
+def by_methods(x):
+    a, b = x * x, x + 0.0
+    a.sort()
+    b.fill(a[1])
+    b.put([0, 3], x[1:3])
+    return np.sum(a * np.arange(4.0)) + np.sum(b**3)
+
+
 def with_out_by_position(x):
     a = np.zeros(4)
     np.dot(np.diag([1.0, 2.0, 3.0, 4.0]), x, a)
@@ -206,6 +214,7 @@ def with_out_by_position(x):
 
 IN_PLACE = (
     by_functions,
+    by_methods,
     with_out_by_position,
     assigned,
     a_recurrence_in_a_copy,

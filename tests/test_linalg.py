@@ -13,6 +13,7 @@ from jitgrad.adjoint import gradient
 from jitgrad.call import inputs
 from jitgrad.interpreter import run, verify
 from jitgrad.pipeline import PASSES
+from jitgrad.scipy import linalg
 from jitgrad.simplify import prepare
 from tests.test_corpus import dotted
 
@@ -70,6 +71,16 @@ def mp_svd(a):
 def by_svd(a):
     u, s, vt = LA.svd(a, full_matrices=False)
     return cubes(s, u, LEFT[: a.shape[0]]) + cubes(s, vt.T, RIGHT[0, : a.shape[1]])
+
+
+def mp_svdvals(a):
+    return list(mpmath.svd_r(a, compute_uv=False))
+
+
+def mp_lower(a):
+    return mpmath.matrix(a.rows, a.cols) + mpmath.matrix(
+        [[a[i, j] if j <= i else 0 for j in range(a.cols)] for i in range(a.rows)]
+    )
 
 
 def mp_qr(a):
@@ -145,6 +156,28 @@ CASES = {
         lambda a: np.sum(LA.lstsq(a, RIGHT[:, :2])[0] * WIDE[:, :2]),
         lambda a: weighed(mp_pinv(a) * mp_of(RIGHT[:, :2]), WIDE[:, :2]),
         TALL,
+    ),
+    "norm": (LA.norm, lambda a: mpmath.mnorm(a, "f"), WIDE),
+    "largest singular value": (lambda a: LA.norm(a, 2), lambda a: max(mp_svdvals(a)), TALL),
+    "smallest singular value": (lambda a: LA.norm(a, -2), lambda a: min(mp_svdvals(a)), A),
+    "nuclear norm": (lambda a: LA.norm(a, "nuc"), lambda a: sum(mp_svdvals(a)), WIDE),
+    "cond": (LA.cond, lambda a: max(mp_svdvals(a)) / min(mp_svdvals(a)), A),
+    "vector norm": (
+        lambda a: np.sum(LA.norm(a, 2.5, axis=1)),
+        lambda a: sum(
+            sum(abs(part) ** 2.5 for part in a[i, :]) ** mpmath.mpf(0.4) for i in range(a.rows)
+        ),
+        A,
+    ),
+    "expm": (
+        lambda a: np.sum(linalg.expm(a[:2, :2]) * B[:2]),
+        lambda a: weighed(mpmath.expm(a[:2, :2]), B[:2]),
+        A,
+    ),
+    "solve_triangular": (
+        lambda a: np.sum(linalg.solve_triangular(a, B, lower=True) * B),
+        lambda a: weighed(mpmath.inverse(mp_lower(a)) * mp_of(B), B),
+        A,
     ),
     "matrix_power": (lambda a: np.sum(LA.matrix_power(a, 5) * W), lambda a: weighed(a**5), A),
     "negative power": (

@@ -77,11 +77,23 @@ def test_what_is_constant_in_a_loss_is_scipys():
     assert jitgrad.compile(loss)(1.0) == expected
 
 
+PRIOR = scipy.stats.norm(0.5, scale=2.0)
+
+
+def test_a_distribution_with_parameters_may_be_made_outside():
+    value, slope = jitgrad.compile(lambda x: PRIOR.logpdf(x)).value_and_grad(1.5)
+    assert value == pytest.approx(PRIOR.logpdf(1.5), rel=1e-14)
+    assert slope == pytest.approx(-0.25, rel=1e-14)
+
+
 @pytest.mark.parametrize(
     "loss, message",
     [
         (lambda x: x + scipy.stats.norm.rvs(), r"norm\.rvs in a loss: .* Draw them outside"),
         (lambda x: x + scipy.stats.norm(0.0, 1.0).rvs(), r"norm\.rvs in a loss"),
+        (lambda x: x + PRIOR.rvs(), r"norm\.rvs in a loss"),
+        (lambda x: x + scipy.stats.triang.rvs(0.5), r"triang\.rvs in a loss"),
+        (lambda x: scipy.stats.triang.pdf(x, 0.5), r"scipy\.stats\.triang\.pdf of Values is not"),
         (lambda x: scipy.stats.gamma.isf(x, 2.0), r"scipy\.stats\.gamma\.isf of Values is not"),
         (lambda x: scipy.stats.norm(x).mean(), r"scipy\.stats\.norm\.mean of Values is not"),
     ],

@@ -268,6 +268,57 @@ def test_entropies(name):
         assert made[key].grad == pytest.approx(slope, rel=1e-7, abs=1e-9)
 
 
+MP = mpmath
+EXACT = {  # the logarithms of densities, by mpmath
+    "norm": (lambda x: -x * x / 2 - MP.log(2 * MP.pi) / 2, 0.7),
+    "t": (
+        lambda x, df: MP.log(
+            (1 + x * x / df) ** (-(df + 1) / 2) / MP.sqrt(df) / MP.beta(MP.mpf(1) / 2, df / 2)
+        ),
+        0.7,
+    ),
+    "gamma": (lambda x, a: MP.log(x ** (a - 1) * MP.exp(-x) / MP.gamma(a)), 1.3),
+    "chi2": (
+        lambda x, df: MP.log(x ** (df / 2 - 1) * MP.exp(-x / 2) / 2 ** (df / 2) / MP.gamma(df / 2)),
+        1.3,
+    ),
+    "beta": (lambda x, a, b: MP.log(x ** (a - 1) * (1 - x) ** (b - 1) / MP.beta(a, b)), 0.3),
+    "f": (
+        lambda x, n, d: MP.log(
+            (n / d) ** (n / 2)
+            * x ** (n / 2 - 1)
+            * (1 + n / d * x) ** (-(n + d) / 2)
+            / MP.beta(n / 2, d / 2)
+        ),
+        1.3,
+    ),
+    "lognorm": (
+        lambda x, s: -((MP.log(x) / s) ** 2) / 2 - MP.log(x * s * MP.sqrt(2 * MP.pi)),
+        1.3,
+    ),
+    "weibull_min": (lambda x, c: MP.log(c * x ** (c - 1)) - x**c, 1.3),
+    "poisson": (lambda k, mu: MP.log(mu**k / MP.gamma(k + 1)) - mu, 3.0),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_densities_have_12_digits(name):
+    formula, x = EXACT[name]
+    at = [x, *ALL[name].shapes.values()]
+    values = [*map(Value, at)]
+    out = getattr(getattr(stats, name), methods(name)[1])(*values)
+    out.backward()
+    with mpmath.workdps(40):
+        given = tuple(map(mpmath.mpf, at))
+        assert out.data == pytest.approx(float(formula(*given)), rel=1e-12)
+        for n, value in enumerate(values):
+            orders = tuple(int(k == n) for k in range(len(at)))
+            slope = (
+                mpmath.diff(formula, given, orders) if n or len(at) > 1 else mpmath.diff(formula, x)
+            )
+            assert value.grad == pytest.approx(float(slope), rel=1e-12)
+
+
 # --- of several numbers ---------------------------------------------------------------------------
 
 MEAN = np.array([0.2, -0.5, 1.0])
