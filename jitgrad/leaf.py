@@ -17,6 +17,24 @@ Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 Spans: TypeAlias = tuple[tuple[str, int, int | None], ...]  # loops: first iteration, how many (all)
 
 
+class Picks(NamedTuple):
+    """The positions that a gather may add to where it reads: an index over them.
+
+    Parameters
+    ----------
+    name : str
+        The index.
+    extent : int
+        How many positions there are, from 0 on.
+    stride : int
+        How many elements further each one is.
+    """
+
+    name: str
+    extent: int
+    stride: int
+
+
 class Leaf:
     """One statement of the rolled tape with all its iterations.
 

@@ -17,7 +17,7 @@ import numpy as np
 from jitgrad.chains import RunningSum, running_sums
 from jitgrad.define import renamed
 from jitgrad.elements import stored
-from jitgrad.leaf import Ints, Leaf, Place, Spans
+from jitgrad.leaf import Ints, Leaf, Picks, Place, Spans
 from jitgrad.picked import picked
 from jitgrad.program import (
     Accumulate,
@@ -32,7 +32,6 @@ from jitgrad.program import (
     Program,
     Ref,
     nest,
-    storage,
     substitute,
 )
 from jitgrad.resolve import Carried, Element, Fitted, Resolver
@@ -85,15 +84,17 @@ class _Lowering:
         self.resolver = Resolver(self.leaves, cols.constants, shapes)
         self.fitted: dict[tuple[int, int], Fitted] = {}
         self.sums: list[tuple[RunningSum, Ints, Shape, Place]] = []
+        self.picked: dict[str, Affine] = {}  # how many positions each gather may read at
         self.buffers: dict[str, Buffer] = {}
         self.used: dict[tuple[str, int, str], int] = {}
 
     def program(self, outputs: Sequence[Traced]) -> Program:
         """Assemble the Program."""
+        resolve = self.resolver.resolve
         self._reductions(outputs)
         self._fit_leaves()
         started = [
-            (total, self._fit(total.owner, codes, strides, place))
+            (total, self._fit(total.owner, codes, place, resolve(codes, strides, place)))
             for total, codes, strides, place in self.sums
         ]
         results = [self._output(output) for output in outputs]
@@ -153,15 +154,46 @@ class _Lowering:
 
     def _fit_leaf(self, leaf: Leaf) -> None:
         for slot, strides in enumerate(leaf.symbol.strides):
-            if slot != leaf.link:
-                found = self._fit(leaf, leaf.codes[slot], strides, leaf.place(slot))
-                self.fitted[leaf.number, slot] = found
+            if slot == leaf.link:
+                continue
+            codes, place = leaf.codes[slot], leaf.place(slot)
+            if leaf.symbol.op == "gather" and slot == 0:
+                found = self.resolver.resolve_picked(codes, strides, place, self._picks(leaf))
+            else:
+                found = self.resolver.resolve(codes, strides, place)
+            self.fitted[leaf.number, slot] = self._fit(leaf, codes, place, found)
 
-    def _fit(self, leaf: Leaf, codes: Ints, strides: Shape, place: Place) -> Fitted:
-        found = self.resolver.resolve(codes, strides, place)
+    def _fit(self, leaf: Leaf, codes: Ints, place: Place, found: Fitted | None) -> Fitted:
+        """Return what was found for an operand.
+
+        Raises
+        ------
+        MisfitError
+            If it is nothing.
+        """
         if found is None:
             kinds = kinds_of(codes, self.resolver.leaf_of, CONSTANT, SHIFT)
             raise MisfitError((Misfit(leaf.loops, kinds, place.indices),))
+        return found
+
+    def _picks(self, leaf: Leaf) -> Picks | None:
+        """The positions that a gather may read at; None where iterations differ in them."""
+        first, *others = self._counts(leaf)
+        if others:
+            return None
+        picks = Picks(f"d{leaf.number}_picked", first, leaf.symbol.axes[0])
+        self.picked[picks.name] = Affine(picks.extent)
+        return picks
+
+    def _counts(self, leaf: Leaf) -> set[int]:
+        """How many different positions the index arrays of a gather may hold."""
+        found = set()
+        for number in np.unique(~(leaf.codes[1] >> SHIFT)).tolist():
+            data = self.cols.inputs[number].data if number >= 0 else None
+            if data is None:
+                found.add(min(self.tape.indexed[number]))  # checked when the kernel runs
+            else:
+                found.add(int(data.max(initial=0)) + 1)
         return found
 
     def _spans(self) -> list[Spans]:
@@ -318,18 +350,8 @@ class _Lowering:
     def _picked(self, leaf: Leaf) -> Ref:
         source, index = (self._operand(self.fitted[leaf.number, slot]) for slot in range(2))
         assert isinstance(source, Ref) and isinstance(index, Ref)
-        largest = self._largest(storage(self.buffers, index.buffer)[0])
+        largest = max(self._counts(leaf)) - 1
         return picked(self.buffers, source, index, leaf.symbol.axes[0], largest, leaf.place(0))
-
-    def _largest(self, table: str) -> int:
-        """The largest position in an index array: of one that is not known, what it may be."""
-        known = self.resolver.tables.get(table)
-        if known is not None:
-            return int(known.max(initial=0))
-        if table.startswith("in"):
-            return max(self.tape.indexed[int(table[2:])]) - 1
-        made = self.leaves[int(table[1:])].positions
-        return max(max(self.tape.indexed.get(~at, {1})) for at in made.tolist()) - 1
 
     def _start(self, carried: Carried, number: int) -> Node:
         target = self._operand(carried.target)
@@ -360,6 +382,7 @@ class _Lowering:
                     visit(item.body, (*path, name))
 
         visit(self.tree, ())
+        found |= self.picked
         for leaf in self.leaves:
             found |= zip(leaf.inner, map(Affine, leaf.symbol.shape), strict=True)
             for number, core in enumerate(leaf.symbol.cores):

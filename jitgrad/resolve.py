@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from jitgrad.leaf import Ints, Leaf, Place, Spans, loop_starts
+from jitgrad.leaf import Ints, Leaf, Picks, Place, Spans, loop_starts
 from jitgrad.program import Affine, Ref
 from jitgrad.traced import CONSTANT, LOW, SHIFT, Shape, contiguous
 
@@ -151,6 +151,24 @@ class Resolver:
         """Fit one operand over all iterations of a place; None where it does not fit."""
         fitted = self._uniform(codes, strides, place)
         return self._carry(codes, strides, place) if fitted is None else fitted
+
+    def resolve_picked(
+        self, codes: Ints, strides: Shape, place: Place, picks: Picks | None
+    ) -> Fitted | None:
+        """Fit what a gather reads at position 0; of a carried array all that it may pick starts.
+
+        ``picks`` is None where they differ between iterations: nothing is carried then.
+        """
+        fitted = self._uniform(codes, strides, place)
+        if fitted is not None or picks is None:
+            return fitted
+        read = [dim for dim in zip(place.inner, place.dims, strides, strict=True) if dim[2]]
+        inner, dims, steps = zip(*read, picks, strict=True)
+        fitted = self._carry(codes, steps, place._replace(inner=inner, dims=dims))
+        if not isinstance(fitted, Element):
+            return fitted
+        first = {picks.name: Affine(0)}
+        return fitted._replace(inner=tuple(p.substitute(first) for p in fitted.inner))
 
     def _uniform(self, codes: Ints, strides: Shape, place: Place) -> Fitted | None:
         low, high = int(codes.min()), int(codes.max())
