@@ -12,6 +12,7 @@ user's code.
 
 from __future__ import annotations
 
+import hashlib
 import numbers
 import sys
 import weakref
@@ -58,6 +59,7 @@ class Recorder:
         self._interned = {symbol: number for number, symbol in enumerate(self.table)}
         self._captured_codes: dict[int, Traced] = {}
         self._tables: dict[int, tuple[Array, Array, Traced]] = {}
+        self._codes_by_content: dict[tuple[str, Shape, bytes], int] = {}
         self._codes: dict[int, int] = {}
         self.indexed: dict[int, set[int]] = {}
         self.code_objects: list[CodeType] = []
@@ -195,7 +197,15 @@ class Recorder:
         kind = kind_of(data.dtype)
         whole = kind[0] in "iu" and kind != "u8"
         copied = np.array(data, "i8" if whole else stored(kind), order="C")
-        traced = self.add_input("table", data.shape, copied.dtype.str[1:], copied, kind)
+        # What each round of a loop makes anew (np.zeros(n), np.arange(n)) has to be one table: a
+        # loop is not found where each round reads another one.
+        content = kind, data.shape, hashlib.sha256(copied.tobytes()).digest()
+        code = self._codes_by_content.get(content)
+        if code is None:
+            traced = self.add_input("table", data.shape, copied.dtype.str[1:], copied, kind)
+            self._codes_by_content[content] = traced.code
+        else:
+            traced = make(self, code, data.shape, contiguous(data.shape), kind)
         self._tables[id(data)] = (data, copied, traced)
         return traced
 

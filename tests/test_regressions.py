@@ -343,3 +343,32 @@ def test_zeros_beside_an_array_stay_beside_it():
     )
     assert "[i + 4] = x[i]" in low.source
     assert "[i + 4] = 0.0" not in low.source
+
+
+def test_arrays_that_each_round_makes_anew_do_not_stop_a_loop():
+    def f(x):
+        for _ in range(12):
+            drift = np.zeros(4)
+            for _ in range(3):
+                drift = 0.5 * (drift + x)
+            x = np.sin(x + np.arange(4.0)) + drift[np.array([1, 0, 2, 2])]
+        return np.sum(x)
+
+    low = jitgrad.compile(f).lower(X)
+    assert low.program.statements < 20
+    assert agrees(f, X)
+
+
+def test_equal_arrays_are_changed_apart():
+    def f(x):
+        a, b, c = np.ones(4), np.ones(4), np.ones(4)
+        first = np.sum(c * x)
+        a[1] = x[0]
+        b *= x
+        b[0] = 3.0
+        return first + np.sum(a * b) + np.sum(c * x**2) + np.sum(np.ones(4) * np.sin(x))
+
+    value, gradient = jitgrad.compile(f).value_and_grad(X)
+    slopes = [(f(X + e) - f(X - e)) / 2e-6 for e in 1e-6 * np.eye(4)]
+    assert value == pytest.approx(f(X), rel=1e-14)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-8)
