@@ -59,7 +59,7 @@ class Recorder:
         self._interned = {symbol: number for number, symbol in enumerate(self.table)}
         self._captured_codes: dict[int, Traced] = {}
         self._tables: dict[int, tuple[Array, Array, Traced]] = {}
-        self._contents: dict[tuple[str, Shape, bytes], Traced] = {}
+        self._codes_by_content: dict[tuple[str, Shape, bytes], int] = {}
         self._codes: dict[int, int] = {}
         self.indexed: dict[int, set[int]] = {}
         self.refused: DataDependentError | None = None  # the latest, see `refuse`
@@ -220,13 +220,15 @@ class Recorder:
         kind = kind_of(data.dtype)
         whole = kind[0] in "iu" and kind != "u8"
         copied = np.array(data, "i8" if whole else stored(kind), order="C")
-        # By content too: in a loop, an array on the left of a Value is another object each time,
-        # and one table each would leave no loop.
-        content = kind, data.shape, hashlib.blake2b(copied.data).digest()
-        traced = self._contents.get(content)
-        if traced is None:
+        # What each round of a loop makes anew (np.zeros(n), np.arange(n)) has to be one table: a
+        # loop is not found where each round reads another one.
+        content = kind, data.shape, hashlib.sha256(copied.tobytes()).digest()
+        code = self._codes_by_content.get(content)
+        if code is None:
             traced = self.add_input("table", data.shape, copied.dtype.str[1:], copied, kind)
-            self._contents[content] = traced
+            self._codes_by_content[content] = traced.code
+        else:
+            traced = make(self, code, data.shape, contiguous(data.shape), kind)
         self._tables[id(data)] = (data, copied, traced)
         return traced
 

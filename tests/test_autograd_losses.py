@@ -16,6 +16,7 @@ CLOSE = 1e-10
 # A sum of n terms that cancel keeps an error of about n units in the last place of the terms: some
 # elements of a gradient are far smaller than what was added up for them.
 CANCELLED = 1e-13
+SLOW = {"convnet", "deep-gp", "gan", "gmm", "lstm", "smoke", "vae"}  # 7 to 20 s to compile
 
 
 def close(found, expected, scale):
@@ -39,7 +40,9 @@ def moved(params):
     return optree.tree_map(lambda leaf: 0.9 * leaf + 0.01, params)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in EXAMPLES]
+)
 def test_value_and_gradient_are_autograds(name):
     loss = EXAMPLES[name].loss
     params, *data = EXAMPLES[name].arguments(np.random.default_rng(0))

@@ -37,6 +37,58 @@ def test_a_gather_from_what_loops_made():
     assert agrees(f, X)
 
 
+SHUFFLED = np.array([1, 0, 2, 2])
+
+
+def test_a_gather_from_what_its_own_loop_made():
+    """Its loop began with the first element alone of what it picks from: other numbers came out."""
+
+    def f(x):
+        for _ in range(6):
+            x = x[SHUFFLED] * 0.9
+        return np.sum(x * x)
+
+    x = np.array([1.0, 2.0, 3.0, 5.0])
+    value, gradient = jitgrad.compile(f).value_and_grad(x)
+    assert value == pytest.approx(f(x), rel=1e-14)
+    np.testing.assert_allclose(gradient, 0.9**12 * np.array([2.0, 4.0, 12.0, 0.0]), rtol=1e-14)
+
+
+PICKS = (
+    "x[i] * 0.9",
+    "np.concatenate([x[i[:2]] * 0.9, x[2:]])",
+    "x[1:][i % 3][:4] + 0.1 * x",
+    "x[::-1][i] * 0.9 + 0.01 * x",
+    "np.sin(x)[i] - x[i] * 0.1",
+    "x[i][:, None][np.array([3, 1, 1, 0])][:, 0] * 0.8",
+    "np.where(x > 0.5, x[i], 0.7 * x)",
+    "x.reshape(2, 2)[i[:2] % 2, i[2:] % 2].repeat(2) + 0.5 * x",
+)
+
+
+@pytest.mark.parametrize("picked", PICKS)
+def test_gathers_of_carried_arrays(picked):
+    loop = f"    for _ in range(5):\n        x = {picked}\n"
+    top = "def f(x):\n    i = np.array([1, 0, 2, 2])\n"
+    source = f"{top}{loop}    return np.sum(x * np.arange(1.0, 5.0))\n"
+    assert check(RandomFunction(0, source, (X,), (0,), False))
+
+
+def test_a_gather_by_computed_positions_that_starts_from_a_shorter_array():
+    def f(x, i):
+        for _ in range(4):
+            x = np.tanh(x[i])
+        for _ in range(4):
+            x = x[np.floor(abs(30.0 * x)).astype(int) % 4] * 0.9
+        return np.sum(x)
+
+    picks = np.array([0, 1, 1, 0])
+    value, gradient = jitgrad.compile(f).value_and_grad(X[:2], picks)
+    slopes = [(f(X[:2] + e, picks) - f(X[:2] - e, picks)) / 2e-6 for e in 1e-6 * np.eye(2)]
+    assert value == pytest.approx(f(X[:2], picks), rel=1e-14)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-8, atol=1e-10)
+
+
 def test_a_gather_of_single_elements_in_loops():
     def f(a, B):
         for i in range(2):
@@ -291,3 +343,32 @@ def test_zeros_beside_an_array_stay_beside_it():
     )
     assert "[i + 4] = x[i]" in low.source
     assert "[i + 4] = 0.0" not in low.source
+
+
+def test_arrays_that_each_round_makes_anew_do_not_stop_a_loop():
+    def f(x):
+        for _ in range(12):
+            drift = np.zeros(4)
+            for _ in range(3):
+                drift = 0.5 * (drift + x)
+            x = np.sin(x + np.arange(4.0)) + drift[np.array([1, 0, 2, 2])]
+        return np.sum(x)
+
+    low = jitgrad.compile(f).lower(X)
+    assert low.program.statements < 20
+    assert agrees(f, X)
+
+
+def test_equal_arrays_are_changed_apart():
+    def f(x):
+        a, b, c = np.ones(4), np.ones(4), np.ones(4)
+        first = np.sum(c * x)
+        a[1] = x[0]
+        b *= x
+        b[0] = 3.0
+        return first + np.sum(a * b) + np.sum(c * x**2) + np.sum(np.ones(4) * np.sin(x))
+
+    value, gradient = jitgrad.compile(f).value_and_grad(X)
+    slopes = [(f(X + e) - f(X - e)) / 2e-6 for e in 1e-6 * np.eye(4)]
+    assert value == pytest.approx(f(X), rel=1e-14)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-8)

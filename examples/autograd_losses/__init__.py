@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from examples.autograd_losses import (
     basics,
+    fluids,
     gaussian_processes,
     inference,
     likelihoods,
@@ -77,4 +78,5 @@ EXAMPLES = {
     "ica": Example(
         "independent components", likelihoods.components, likelihoods.components_arguments
     ),
+    "smoke": Example("fluid simulation", fluids.smoke, fluids.smoke_arguments),
 }

@@ -116,7 +116,7 @@ def autoencoder(params, images, noise):
 
 def autoencoder_arguments(rng):
     """A batch of 100 images of 64 pixels, five latent variables."""
-    params = (layers(rng, 64, 40, 30, 10), layers(rng, 5, 30, 40, 64))
+    params = (layers(rng, 64, 40, 10), layers(rng, 5, 40, 64))
     return params, rng.choice([-1.0, 1.0], (100, 64)), rng.standard_normal((100, 5))
 
 
