@@ -7,10 +7,10 @@ N ?= 10000
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-peers fuzz format clean
+.PHONY: help demo test bench bench-peers kernels fuzz format clean
 
 help:
-	@echo "make demo | test | bench | bench-peers | fuzz N=10000 | format | clean   (see CONTRIBUTING.md)"
+	@echo "make demo | test | kernels | bench | bench-peers | fuzz N=10000 | format | clean   (see CONTRIBUTING.md)"
 
 demo: .venv/.examples-installed
 	$(BIN)/python examples/moons.py
@@ -27,6 +27,10 @@ bench: .venv/.test-installed
 # Other libraries have an environment of their own: two gigabytes, and an older Numba.
 bench-peers: .venv-peers/.installed
 	.venv-peers/bin/python -m benchmarks.arrays --peers $(ARGS)
+
+# Every row of the support table under Numba, where make test has one in six.
+kernels: .venv/.test-installed
+	JITGRAD_ALL_KERNELS=1 $(BIN)/python -m pytest -n 2 tests/test_support.py -k one_kernel $(ARGS)
 
 fuzz: .venv/.test-installed
 	$(BIN)/python -m tests.fuzz_command $(N) $(ARGS)

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import math
+import os
 import types
 from typing import Any, NamedTuple
 
@@ -34,7 +35,9 @@ STEP = 3e-5  # of differences, which are wrong by STEP ** 4 and by rounding over
 DIFFERENCES = 1e-8
 SECOND = 1e-6
 SINGLE = 2e-4
-KERNELS = WORKING[::5]  # Numba takes a second for each; the passes are tested for all rows
+KERNELS = WORKING[::6]  # Numba takes a second for each; the passes are tested for all rows
+if os.environ.get("JITGRAD_ALL_KERNELS"):  # make kernels
+    KERNELS = WORKING
 every_row = pytest.mark.parametrize("row", WORKING, ids=lambda row: row.name)
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")
 
