@@ -28,6 +28,7 @@ import numpy as np
 from jitgrad import creation
 from jitgrad.errors import UnsupportedError, user_location
 from jitgrad.filled import Filled, filled, settled
+from jitgrad.graph import elementwise
 from jitgrad.protocols import SPECIAL
 from jitgrad.scipy import linalg, signal, special, stats
 from jitgrad.value import Value
@@ -49,13 +50,16 @@ def _new(make: Function) -> Function:
 
 
 def _asarray(make: Function) -> Function:
-    """Return a function for arrays of what there is, which takes Values as they are."""
+    """Return a function for arrays of what there is; a Value comes as it is, or as a copy."""
+    copies = make is np.array
 
     @functools.wraps(make)
     def call(a: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
         a = settled(a)
         if isinstance(a, Value):
-            return a if dtype is None else a.astype(dtype)
+            if dtype is not None and np.dtype(dtype) != a.element_type:
+                return a.astype(dtype)
+            return elementwise("copy", a) if a.shape and kwargs.get("copy", copies) else a
         if isinstance(a, list | tuple) and any(isinstance(part, Value | Filled) for part in a):
             whole = np.stack([settled(part) for part in a])
             return whole if dtype is None else whole.astype(dtype)
