@@ -231,11 +231,12 @@ COPIES_AND_VIEWS = {
 @pytest.mark.parametrize("what", COPIES_AND_VIEWS)
 def test_what_numpy_copies_is_a_copy(what):
     """Changing one of two arrays changes the other, too, or not, as in NumPy; or is refused."""
+    made = COPIES_AND_VIEWS[what]
     for x, first, adds in itertools.product((X, M), (True, False), (True, False)):
 
         def loss(x, first=first, adds=adds):
             y = x * 2.0
-            z = COPIES_AND_VIEWS[what](y)
+            z = made(y)
             changed = z if first else y
             if adds:
                 changed += 1.0
