@@ -15,7 +15,7 @@ import numpy as np
 
 from jitgrad.arrays import atleast_1d, atleast_2d, atleast_3d, expand_dims, moveaxis, ravel
 from jitgrad.errors import ArgumentError, ShapeError, user_location
-from jitgrad.graph import assemble, known
+from jitgrad.graph import assemble, elementwise, known
 from jitgrad.protocols import implements
 from jitgrad.structure import full_axes
 from jitgrad.ufuncs import Array, as_value
@@ -97,7 +97,8 @@ def append(arr: Array, values: Array, axis: int | None = None) -> Any:
 def block(arrays: Any) -> Any:
     """np.block: nested lists of blocks; the innermost lists run along the last axis."""
     depth = _depth(arrays)
-    return _joined(arrays, depth, max(depth, _most_axes(arrays)))
+    joined = _joined(arrays, depth, max(depth, _most_axes(arrays)))
+    return joined if depth else elementwise("copy", joined)
 
 
 def _depth(nested: Any) -> int:

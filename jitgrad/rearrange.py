@@ -20,7 +20,7 @@ import numpy as np
 
 from jitgrad.arrays import diagonal, moveaxis, ravel
 from jitgrad.errors import ArgumentError, ShapeError, UnsupportedError, user_location
-from jitgrad.graph import assemble, structural
+from jitgrad.graph import assemble, elementwise, structural
 from jitgrad.joining import concatenate
 from jitgrad.protocols import implements
 from jitgrad.structure import full_axes, numpy_s
@@ -183,6 +183,8 @@ def pad(array: Array, pad_width: Any, mode: str = "constant", **options: Any) ->
         )
     if mode == "constant":
         return _framed(a, widths, options.get("constant_values", 0))
+    if not np.any(widths):
+        return elementwise("copy", a)
     for axis, width in enumerate(widths):
         if any(width):
             order = numpy_s(np.pad, np.arange(a.shape[axis]), width, mode=mode)

@@ -41,7 +41,7 @@ def total(
     if axes:
         out = structural("sum", (a,), axes, bool(keepdims))
     else:
-        out = a.astype(float) if a.element_type.kind == "b" else a
+        out = a.astype(float) if a.element_type.kind == "b" else elementwise("copy", a)
     return out if initial is None else out + initial
 
 
@@ -194,7 +194,7 @@ def _tied(name: str, a: Value, axes: tuple[int, ...], keepdims: bool) -> Any:
     if any(a.shape[i] == 0 for i in axes):
         raise ShapeError(f"{user_location()}: np.{name} over no elements: shape {a.shape}.")
     if not axes:
-        return a
+        return elementwise("copy", a)
     top = structural("extreme", (a,), name, axes)
     ties = elementwise("eq", a, top)
     ones = ties.astype(np.result_type(a.element_type, np.float32))

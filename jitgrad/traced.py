@@ -146,10 +146,10 @@ class Traced(Value):
         return make(self.tape, code, (), (), self.kind)
 
     def __copy__(self) -> Traced:
-        return self
+        return self.tape.elementwise("copy", (self,)) if self.dims else self
 
     def __deepcopy__(self, _: Any) -> Traced:
-        return self
+        return self.__copy__()
 
     def __reduce__(self) -> NoReturn:
         raise TraceError(f"{user_location()}: a traced Value was pickled; it holds no number")

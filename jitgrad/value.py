@@ -255,7 +255,7 @@ class Value(Node):
         return structural("matmul", (other, self)) if known(other) else NotImplemented
 
     def __pos__(self) -> Value:
-        return self
+        return elementwise("copy", self) if self.shape else self
 
     def __abs__(self) -> Value:
         return elementwise("abs", self)  # type: ignore[no-any-return]
@@ -315,7 +315,9 @@ class Value(Node):
         """Return the elements in one axis."""
         return self.reshape(-1, order=order)
 
-    flatten = ravel
+    def flatten(self, order: str = "C") -> Any:
+        """Return a copy of the elements in one axis."""
+        return elementwise("copy", self.ravel(order))
 
     def transpose(self, *axes: Any) -> Value:
         """Permute the axes; reverse them if none are given."""
@@ -323,9 +325,11 @@ class Value(Node):
         order = full_axes(given or range(self.ndim)[::-1], self.ndim)
         return self if self.ndim < 2 else structural("transpose", (self,), order)
 
-    def astype(self, dtype: Any) -> Any:
+    def astype(self, dtype: Any, *, copy: bool = True) -> Any:
         """Return it as floats, a truth value as 0.0 or 1.0; or as integers, without a gradient."""
         wanted, tape = np.dtype(dtype), active.tape
+        if not copy and wanted == self.element_type:
+            return self
         if wanted.kind not in "fiu":
             raise UnsupportedError(
                 f"{user_location()}: astype({wanted}) of a Value; expected floats or integers. "
@@ -419,16 +423,12 @@ def _of_truths(sign: str, name: str, *operands: Operand) -> Any:
     if not all(map(known, operands)):
         return NotImplemented
     if not all(map(_is_truth, operands)):
-        kinds = " and ".join(_kind(operand) for operand in operands)
+        kinds = " and ".join("truth values" if _is_truth(x) else "numbers" for x in operands)
         raise ArgumentError(
             f"{user_location()}: {sign} of {kinds}; expected truth values, such as x > 0. The bits "
             "of integers are not there in a Value: compute with plain arrays before"
         )
     return elementwise(name, *operands)
-
-
-def _kind(operand: Operand) -> str:
-    return "truth values" if _is_truth(operand) else "numbers"
 
 
 def _has_values(index: Any) -> bool:

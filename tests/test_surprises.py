@@ -20,7 +20,7 @@ import pytest
 from numpy.random import default_rng, rand
 
 import jitgrad
-from jitgrad import Value
+from jitgrad import Value, interpreter
 from jitgrad.errors import (
     ArgumentError,
     DataDependentError,
@@ -190,6 +190,67 @@ def test_an_array_in_a_container_is_changed_under_all_its_names(loss):
 
 def test_an_argument_in_a_container_is_not_changed():
     assert refused(an_argument_in_a_dict, X, match="Arguments are never modified")
+
+
+COPIES_AND_VIEWS = {
+    "np.array": np.array,
+    "np.array(copy=False)": lambda y: np.array(y, copy=None),
+    "np.asarray": lambda y: np.asarray(y, float),
+    "np.copy": np.copy,
+    "astype": lambda y: y.astype(float),
+    "astype(copy=False)": lambda y: y.astype(float, copy=False),
+    "flatten": lambda y: y.flatten(),
+    "ravel": np.ravel,
+    "+": operator.pos,
+    "reshape": lambda y: y.reshape(y.shape),
+    "T": lambda y: y.T,
+    "[:]": lambda y: y[:],
+    "[...]": lambda y: y[...],
+    "np.concatenate": lambda y: np.concatenate([y]),
+    "np.hstack": lambda y: np.hstack([y]),
+    "np.block": np.block,
+    "np.tile": lambda y: np.tile(y, 1),
+    "np.roll": lambda y: np.roll(y, 0),
+    "np.pad": lambda y: np.pad(y, 0, mode="edge"),
+    "copy.copy": copy.copy,
+    "copy.deepcopy": copy.deepcopy,
+    "np.sum over no axes": lambda y: np.sum(y, axis=()),
+    "np.max over no axes": lambda y: np.max(y, axis=()),
+    "np.clip": lambda y: np.clip(y, None, None),
+    "np.squeeze": np.squeeze,
+    "np.atleast_1d": np.atleast_1d,
+    "np.flip": np.flip,
+    "np.split": lambda y: np.split(y, 1)[0],
+    "np.take": lambda y: np.take(y, np.arange(len(y)), axis=0),
+    "a list": lambda y: y[list(range(len(y)))],
+    "a mask": lambda y: y[np.ones(len(y), bool)],
+    "* 1": lambda y: y * 1,
+}
+
+
+@pytest.mark.parametrize("what", COPIES_AND_VIEWS)
+def test_what_numpy_copies_is_a_copy(what):
+    """Changing one of two arrays changes the other, too, or not, as in NumPy; or is refused."""
+    made = COPIES_AND_VIEWS[what]
+    for x, first, adds in itertools.product((X, M), (True, False), (True, False)):
+
+        def loss(x, first=first, adds=adds):
+            y = x * 2.0
+            z = made(y)
+            changed = z if first else y
+            if adds:
+                changed += 1.0
+            else:
+                changed[0] = 7.0
+            return np.sum(y * y) + 3.0 * np.sum(z * z)
+
+        try:
+            bound, traced = jitgrad.compile(loss)._trace((x,), {})
+        except UnsupportedError as error:
+            assert "another view is still there" in str(error)
+            continue
+        given = {traced.arguments[0].buffer: x}
+        assert interpreter.run(traced.program, given).value == pytest.approx(loss(x)), bound.key
 
 
 # --- what a loop hands on to its next iteration --------------------------------------------------
