@@ -342,7 +342,7 @@ class CompiledFunction(Wrapper):
             gradients = given_arrays(out, bound, arguments, single, arrays)
         aux = [np.empty(*made) for made in kernel.aux]
         value = kernel.call(*given, *gradients, *aux)
-        return value, gradients, auxiliary(traced, aux) if self._has_aux else None
+        return value, gradients, auxiliary(traced, aux, bound) if self._has_aux else None
 
 
 def _short(code: types.CodeType) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from jitgrad.graph import assemble
+from jitgrad.protocols import Labelled
 from jitgrad.value import Value
 
 MOST = 1_000_000  # elements: each is an object
@@ -36,6 +37,7 @@ class Filled(np.ndarray[Any, Any]):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         index = tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
+        value = settled(value) if isinstance(value, Labelled) else value
         if isinstance(value, Value) and value.shape:
             value = _objects(value)
         super().__setitem__(index, value)
@@ -79,8 +81,8 @@ def filled(array: Any) -> Any:
 
 
 def settled(operand: Any) -> Any:
-    """Return what a `Filled` has become; anything else as it is."""
-    return operand.settle() if isinstance(operand, Filled) else operand
+    """Return what a `Filled` has become, or the numbers of a table; anything else as it is."""
+    return operand.settle() if isinstance(operand, Filled | Labelled) else operand
 
 
 def _settled_all(given: Any) -> Any:
@@ -90,7 +92,7 @@ def _settled_all(given: Any) -> Any:
 
 
 def _plain(index: Any) -> Any:
-    return settled(index) if isinstance(index, Filled) else index
+    return settled(index)
 
 
 def _objects(value: Value) -> Any:

@@ -28,6 +28,21 @@ NUMPY: dict[Any, Function] = {}  # `implements` fills in: (ufunc, method) or fun
 SPECIAL: dict[str, Function] = {}  # the name of one of scipy.special's ufuncs -> its meaning
 
 
+class Labelled:
+    """What stands for a table of pandas: NumPy's protocols are its own where it is an operand."""
+
+    __slots__ = ()
+
+    def settle(self) -> Any:
+        """Return its numbers, without labels."""
+        raise NotImplementedError
+
+
+def is_labelled(inputs: Any) -> bool:
+    """Whether there is a `Labelled` among operands."""
+    return any(isinstance(x, Labelled) for x in inputs)
+
+
 def implements(*names: str) -> Callable[[Meaning], Meaning]:
     """Register what NumPy's functions of some names mean over Values.
 

@@ -28,7 +28,7 @@ import numpy as np
 from jitgrad import creation
 from jitgrad.errors import UnsupportedError, user_location
 from jitgrad.filled import Filled, filled, settled
-from jitgrad.protocols import SPECIAL
+from jitgrad.protocols import SPECIAL, Labelled
 from jitgrad.scipy import linalg, signal, special, stats
 from jitgrad.value import Value
 
@@ -57,7 +57,9 @@ def _asarray(make: Function) -> Function:
         a = settled(a)
         if isinstance(a, Value):
             return over_values(a, *args, **kwargs)
-        if isinstance(a, list | tuple) and any(isinstance(part, Value | Filled) for part in a):
+        if isinstance(a, list | tuple) and any(
+            isinstance(part, Value | Filled | Labelled) for part in a
+        ):
             return over_values(np.stack([settled(part) for part in a]), *args, **kwargs)
         return make(a, *args, **kwargs)
 
