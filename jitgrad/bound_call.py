@@ -200,6 +200,11 @@ def given_arrays(
     arrays: dict[int, Any] = {}
     for number, leaves, tree in zip(bound.chosen, bound.chosen_leaves(), trees, strict=False):
         found, structure = flatten(tree)
+        if any(isinstance(part, Part) for part in found):
+            raise ArgumentError(
+                f"{user_location()}: out holds pandas objects, whose memory may be shared; leave "
+                "out away, or give parameters and out as arrays"
+            )
         if structure != bound.structures[number] or len(trees) != len(bound.chosen):
             raise ArgumentError(
                 f"{user_location()}: out has the structure {structure}; expected that of the "

@@ -39,8 +39,6 @@ from jitgrad.series import (
 )
 from jitgrad.series_methods import reduced
 
-MOST = 16  # columns of one dtype that are inputs of their own, beside others
-
 
 class Table(Labelled, NDArrayOperatorsMixin):
     """A DataFrame in a trace.
@@ -52,16 +50,15 @@ class Table(Labelled, NDArrayOperatorsMixin):
     columns : Any
         The names of its columns: pandas' index of them.
     parts : list
-        The numbers of each column, or a `Part` for one that does not hold numbers.
-    whole : Value or ndarray, optional
-        All of them as one array, where they are of one dtype.
+        Of each column its numbers, an array with the place of the column in it, or a `Part` where
+        it does not hold numbers.
     """
 
-    __slots__ = ("columns", "labels", "parts", "whole")
+    __slots__ = ("columns", "labels", "parts")
     __hash__ = object.__hash__
 
-    def __init__(self, labels: Labels, columns: Any, parts: list[Any], whole: Any = None) -> None:
-        self.labels, self.columns, self.parts, self.whole = labels, columns, parts, whole
+    def __init__(self, labels: Labels, columns: Any, parts: list[Any]) -> None:
+        self.labels, self.columns, self.parts = labels, columns, parts
 
     # --- what it holds ---
 
@@ -72,14 +69,15 @@ class Table(Labelled, NDArrayOperatorsMixin):
     @property
     def values(self) -> Any:
         """Its numbers as one array."""
-        if self.whole is None:
-            numbers = [self._column(n).data for n in range(len(self.parts))]
-            kinds = [element_type(part) for part in numbers]
-            if len({kind == np.bool_ for kind in kinds}) > 1:
-                raise refused("truths beside numbers as one array", "write df.astype(float)")
-            common = np.result_type(*kinds)
-            self.whole = np.stack([_as(part, common) for part in numbers], axis=1)
-        return self.whole
+        blocks = {id(part[0]) if isinstance(part, tuple) else 0 for part in self.parts}
+        if len(blocks) == 1 and 0 not in blocks:
+            return _chosen(self.parts[0][0], [place for _, place in self.parts])
+        numbers = [self.numbers(n) for n in range(len(self.parts))]
+        kinds = [element_type(part) for part in numbers]
+        if len({kind == np.bool_ for kind in kinds}) > 1:
+            raise refused("truths beside numbers as one array", "write df.astype(float)")
+        common = np.result_type(*kinds)
+        return np.stack([_as(part, common) for part in numbers], axis=1)
 
     def to_numpy(self, dtype: Any = None, copy: bool = False) -> Any:
         """Return its numbers as one array."""
@@ -133,6 +131,7 @@ class Table(Labelled, NDArrayOperatorsMixin):
 
     def __len__(self) -> int:
         first = self.parts[0] if self.parts else self.labels.of(self.labels.part.thing)
+        first = first[0] if isinstance(first, tuple) else first
         return len(first.thing if isinstance(first, Part) else first)
 
     def __iter__(self) -> Iterator[Any]:
@@ -181,7 +180,7 @@ class Table(Labelled, NDArrayOperatorsMixin):
         """Return a column; one that does not hold numbers is pandas' own, as it is."""
         part, name = self.parts[place], self.columns[place]
         if not isinstance(part, Part):
-            return Column(part, self.labels, name)
+            return Column(self.numbers(place), self.labels, name)
         check_dtype(part.thing, f"column {name!r}", f"df[{name!r}]")
         if self.labels.steps:
             raise refused(f"rows of column {name!r}", "choose them outside the loss")
@@ -189,9 +188,18 @@ class Table(Labelled, NDArrayOperatorsMixin):
         return column if column.index is index else column.set_axis(index)
 
     def _chosen(self, places: list[int]) -> Table:
-        names = self.columns[places]
-        whole = self.whole[:, places] if self.whole is not None and len(places) > MOST else None
-        return Table(self.labels, names, [self.parts[n] for n in places], whole)
+        return Table(self.labels, self.columns[places], [self.parts[n] for n in places])
+
+    def numbers(self, place: int) -> Any:
+        """Return the numbers of a column."""
+        part = self.parts[place]
+        if isinstance(part, Part):
+            check_dtype(part.thing, f"column {self.columns[place]!r}", "df")
+            raise refused(
+                f"column {self.columns[place]!r} of dtype {part.thing.dtype} among numbers",
+                'choose the columns first: df[["x", "y"]]',
+            )
+        return part[0][:, part[1]] if isinstance(part, tuple) else part
 
     def _rows(self, choose: Callable[[Column], Any]) -> Table:
         kept = [n for n, part in enumerate(self.parts) if not isinstance(part, Part)]
@@ -284,7 +292,7 @@ class Table(Labelled, NDArrayOperatorsMixin):
 
     def copy(self, deep: bool = True) -> Table:
         """Return the same numbers; a trace changes none."""
-        return Table(self.labels, self.columns, list(self.parts), self.whole)
+        return Table(self.labels, self.columns, list(self.parts))
 
     def assign(self, **columns: Any) -> Table:
         """Return it with other columns, or more of them."""
@@ -316,7 +324,7 @@ class Table(Labelled, NDArrayOperatorsMixin):
         """Number the rows from 0; only with ``drop=True``."""
         if not drop:
             raise refused("reset_index() that keeps the index", "write reset_index(drop=True)")
-        return Table(numbered(len(self)), self.columns, self.parts, self.whole)
+        return Table(numbered(len(self)), self.columns, self.parts)
 
 
 def _is_all(rows: Any) -> bool:
@@ -329,7 +337,17 @@ def _as(part: Any, dtype: np.dtype[Any]) -> Any:
 
 def of_whole(whole: Any, labels: Labels, columns: Any) -> Table:
     """Make a Table of an array."""
-    return Table(labels, columns, [whole[:, n] for n in range(whole.shape[1])], whole)
+    return Table(labels, columns, [(whole, n) for n in range(whole.shape[1])])
+
+
+def _chosen(block: Any, places: list[int]) -> Any:
+    """Return columns of an array, as a view where they lie evenly."""
+    if places == list(range(block.shape[1])):
+        return block
+    step = places[1] - places[0] if len(places) > 1 else 1
+    if step > 0 and places == list(range(places[0], places[-1] + 1, step)):
+        return block[:, places[0] : places[-1] + 1 : step]
+    return block[:, places]
 
 
 def _reduction(name: str) -> Callable[..., Any]:

@@ -33,14 +33,19 @@ class Labelled:
 
     __slots__ = ()
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The extents of its numbers."""
+        raise NotImplementedError
+
     def settle(self) -> Any:
         """Return its numbers, without labels."""
         raise NotImplementedError
 
 
 def is_labelled(inputs: Any) -> bool:
-    """Whether there is a `Labelled` among operands."""
-    return any(isinstance(x, Labelled) for x in inputs)
+    """Whether a table is among operands: a `Labelled`, or one of pandas' own."""
+    return any(isinstance(x, Labelled) or hasattr(x, "iloc") for x in inputs)
 
 
 def implements(*names: str) -> Callable[[Meaning], Meaning]:

@@ -22,6 +22,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from jitgrad.errors import ArgumentError, ShapeError, user_location
 from jitgrad.labels import Labels, Rows, check_same, is_plain, of_pandas, refused
 from jitgrad.protocols import Labelled
+from jitgrad.traced import WITH_SERIES
 from jitgrad.value import Value
 
 
@@ -327,18 +328,36 @@ def numbers_of(operands: tuple[Any, ...]) -> tuple[Labels, list[Any]]:
     return found, plain
 
 
+def _with_series(name: str, x: Value, other: Any, reflected: bool) -> Any:
+    """Apply an operator to a Value and one of pandas' own Series, or leave it to a stand-in."""
+    if isinstance(other, Labelled):
+        return NotImplemented
+    labels, own = _labelled(other)
+    assert labels is not None
+    ufunc = getattr(np, _UFUNCS.get(name, name))
+    column = Column(own, labels, other.name)
+    return combined(ufunc, (column, x) if reflected else (x, column), {})
+
+
+WITH_SERIES.append(_with_series)
+_UFUNCS = {"sub": "subtract", "mul": "multiply", "div": "true_divide", "pow": "power"}
+_UFUNCS |= {"mod": "remainder", "eq": "equal", "ne": "not_equal", "lt": "less", "gt": "greater"}
+_UFUNCS |= {"le": "less_equal", "ge": "greater_equal"}
+
+
 def _labelled(operand: Any) -> tuple[Labels | None, Any]:
     if isinstance(operand, Column):
         return operand.labels, operand.data
     kind = of_pandas(operand)
     if not kind:
         return None, operand
-    if kind != "Series" or not is_plain(operand.dtype):
+    if kind == "DataFrame" or not is_plain(operand.dtype):
         raise ArgumentError(
-            f"{user_location()}: a {kind} of {getattr(operand, 'dtype', 'several columns')} is "
-            "combined with numbers; expected a Series of NumPy's numbers; write .astype(float)"
+            f"{user_location()}: pandas' {kind} of dtype {getattr(operand, 'dtype', 'several')} is "
+            "combined with traced numbers; expected a Series of NumPy's numbers; write "
+            ".astype(float)"
         )
-    return Labels(Rows(operand.index)), operand.to_numpy()
+    return Labels(Rows(operand.index)) if kind == "Series" else None, operand.to_numpy()
 
 
 def combined(ufunc: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 import optree
 
-from jitgrad.frames import MOST, Table
+from jitgrad.frames import Table
 from jitgrad.labels import Labels, Part, Rows, check_dtype, is_plain, of_pandas
 from jitgrad.series import Column
 
 Array = np.ndarray[Any, Any]
 NAMESPACE = "jitgrad"
+MOST = 16  # columns of one dtype that are inputs of their own, beside others
 
 
 class Layout:
@@ -138,7 +139,10 @@ def _table_apart(table: Table) -> tuple[Any, Any, Any]:
         ((n,), "part" if isinstance(part, Part) else "column") for n, part in enumerate(table.parts)
     )
     names = map(str, table.columns)
-    return (table.labels, *table.parts), Layout(table.columns, blocks), ("index", *names)
+    parts = (
+        part if isinstance(part, Part) else table.numbers(n) for n, part in enumerate(table.parts)
+    )
+    return (table.labels, *parts), Layout(table.columns, blocks), ("index", *names)
 
 
 def _series(name: Any, children: Any) -> Any:
@@ -166,9 +170,9 @@ def _frame(layout: Layout, children: Any) -> Any:
         block = leaf if lies == "rows" else leaf.T
         whole = block if len(layout.blocks) == 1 else None
         for n, place in enumerate(places):
-            parts[place] = block[:, n]
+            parts[place] = (block, n) if labels is not None else block[:, n]
     if labels is not None:
-        return Table(labels, layout.columns, parts, whole)
+        return Table(labels, layout.columns, parts)
     return _real_frame(part.thing, layout.columns, parts, whole)
 
 

@@ -24,7 +24,7 @@ from jitgrad.elements import kind_of, stored, stored_from, strong
 from jitgrad.errors import ShapeError, data_dependent, user_location
 from jitgrad.gather import gather, is_array
 from jitgrad.graph import active
-from jitgrad.protocols import Labelled, is_labelled
+from jitgrad.protocols import is_labelled
 from jitgrad.recorder import Recorder
 from jitgrad.routines import ROUTINES
 from jitgrad.sites import user_frame
@@ -189,7 +189,7 @@ class Tape(Recorder):
         x = self.lift(x)
         items = index if isinstance(index, tuple) else (index,)
         if is_labelled(items):
-            items = tuple(x.settle() if isinstance(x, Labelled) else x for x in items)
+            items = tuple(x.to_numpy() if is_labelled((x,)) else x for x in items)
         if any(map(is_array, items)):
             return gather(self, x, items)
         return self.note_view(x, view(x, items))

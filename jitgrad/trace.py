@@ -17,6 +17,7 @@ from jitgrad.narrow import narrow_tables
 from jitgrad.outside import Outside, underlying
 from jitgrad.places import Found, Place, look
 from jitgrad.program import Program
+from jitgrad.protocols import Labelled
 from jitgrad.shapes import natural_shapes
 from jitgrad.signature import Spec, flatten, leaf_names, unflatten, unpacked
 from jitgrad.simplify import simplify
@@ -309,8 +310,9 @@ def _is_number(returned: Any) -> bool:
 
 def _what(returned: Any) -> str:
     shape = getattr(returned, "shape", None)
-    if isinstance(returned, Value | np.ndarray) and shape:
-        return f"an array of shape {shape}"
+    if isinstance(returned, Value | np.ndarray | Labelled) and shape:
+        what = "an array" if not isinstance(returned, Labelled) else "a pandas object"
+        return f"{what} of shape {shape}"
     if isinstance(returned, Value) and returned.element_type.kind != "b":
         return "a number"
     if isinstance(returned, Value | bool | np.bool_):
@@ -323,7 +325,7 @@ def _advice(returned: Any) -> str:
         return "; is a return statement missing?"
     if isinstance(returned, tuple | list):
         return "; for (loss, aux) write jitgrad.compile(has_aux=True)"
-    if isinstance(returned, Value | np.ndarray) and returned.shape:
+    if isinstance(returned, Value | np.ndarray | Labelled) and returned.shape:
         return "; write np.sum(...) or np.mean(...)"
     if isinstance(returned, Value):
         return "; write np.where(condition, 1.0, 0.0)"
