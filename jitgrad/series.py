@@ -22,7 +22,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from jitgrad.errors import ArgumentError, ShapeError, user_location
 from jitgrad.labels import Labels, Rows, check_same, is_plain, of_pandas, refused
 from jitgrad.protocols import Labelled
-from jitgrad.traced import WITH_SERIES
+from jitgrad.traced import WITH_SERIES, Traced, make
 from jitgrad.value import Value
 
 
@@ -367,6 +367,8 @@ def combined(ufunc: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> A
         _check_divisor(*plain)
     named = [x.name for x in inputs if isinstance(x, Column) or of_pandas(x)]
     name = named[0] if all(other == named[0] for other in named) else None
+    if ufunc in _OPERATORS:
+        plain = [weak(x) for x in plain]
     made = ufunc(*plain, **keywords)
     size = next(x.size for x in inputs if isinstance(x, Column))
 
@@ -379,6 +381,30 @@ def combined(ufunc: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> A
         return Column(data, labels, name)
 
     return tuple(map(column, made)) if isinstance(made, tuple) else column(made)
+
+
+def weak(number: Any) -> Any:
+    """Return a number as pandas takes it beside a column: its type does not count there."""
+    if isinstance(number, Traced) and not number.dims:
+        wide = number.astype(float) if number.kind == "f4" else number
+        kind = _WEAK.get(wide.kind, wide.kind)
+        return make(wide.tape, wide.code, (), (), kind)
+    if isinstance(number, np.generic | np.ndarray) and not number.shape:
+        return number.item() if number.dtype.kind in "fiu" else number
+    return number
+
+
+_WEAK = {"f8": "float", "i8": "int"}
+_OPERATORS: tuple[np.ufunc, ...] = (
+    np.add,
+    np.subtract,
+    np.multiply,
+    np.true_divide,
+    np.floor_divide,
+    np.remainder,
+)
+_OPERATORS += (np.divmod, np.power, np.equal, np.not_equal, np.less, np.less_equal)
+_OPERATORS += (np.greater, np.greater_equal)
 
 
 def _check_divisor(number: Any, divisor: Any) -> None:

@@ -117,7 +117,8 @@ def shift(self: Column, periods: int = 1) -> Any:
     """Return the numbers of rows before; NaN where there is none."""
     size = self.size
     many = min(abs(periods), size)
-    none, kept = np.full(many, np.nan), self.data[: size - many]
+    dtype = self.dtype if has_nan(self.data) else float
+    none, kept = np.full(many, np.nan, dtype), self.data[: size - many]
     if periods < 0:
         return self.like(np.concatenate([self.data[many:], none]))
     return self.like(np.concatenate([none, kept]))
