@@ -44,8 +44,8 @@ def check(function, w, *args, calls=2):
     return loss
 
 
-def check_all(losses, some, table):
-    """Compare every fourth loss of a table, all in one compiled function."""
+def check_all(losses, some, *tables):
+    """Compare every fourth loss with pandas, all in one compiled function."""
     names = list(losses)[some::4]
 
     def every(w, table):
@@ -53,11 +53,13 @@ def check_all(losses, some, table):
         return sum((1.0 + n / 7.0) * value for n, value in enumerate(found)), found
 
     loss = jitgrad.compile(every, has_aux=True)
-    (_, found), gradient = loss.value_and_grad(W, table)
-    expected = dict(zip(names, every(W, table)[1], strict=True))
-    assert dict(zip(names, found, strict=True)) == pytest.approx(expected, rel=1e-12)
-    total = difference_quotients(lambda w: every(w, table)[0], W)
-    np.testing.assert_allclose(gradient, total, rtol=1e-6)
+    for table in tables:
+        (_, found), gradient = loss.value_and_grad(W, table)
+        expected = dict(zip(names, every(W, table)[1], strict=True))
+        assert dict(zip(names, found, strict=True)) == pytest.approx(expected, rel=1e-12)
+        total = difference_quotients(lambda w, table=table: every(w, table)[0], W)
+        np.testing.assert_allclose(gradient, total, rtol=1e-6)
+    assert len(loss._traces) == 1
 
 
 W = np.array([0.8, -0.3])
@@ -140,10 +142,9 @@ def _in_place(w, s):
     return np.sum(total)
 
 
-@pytest.mark.parametrize("values", [X, NAN], ids=["numbers", "nan"])
 @pytest.mark.parametrize("some", range(4))
-def test_series(some, values):
-    check_all(COLUMN_LOSSES, some, series(values))
+def test_series(some):
+    check_all(COLUMN_LOSSES, some, series(), series(NAN))
 
 
 FRAME_LOSSES = {
@@ -430,7 +431,7 @@ COLUMNS = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["f8", "f4", "i8", "i4"])
+@pytest.mark.parametrize("dtype", ["f4", "i4"])
 def test_dtypes_names_and_indexes(dtype):
     s = pd.Series([1, 2, 3, 1, 4], index=ROWS, name="s", dtype=dtype)
 
