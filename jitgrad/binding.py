@@ -9,10 +9,12 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from jitgrad.errors import ArgumentError, user_location
+from jitgrad.labels import alike
 from jitgrad.places import Found, Place, look
 from jitgrad.signature import (
     Spec,
@@ -48,6 +50,8 @@ class Bound(NamedTuple):
         What the trace depends on, of the arguments.
     around : tuple of Found
         What the function finds outside itself, as far as earlier traces know.
+    rows : tuple of int
+        Which of the indexes of pandas' objects are equal.
     """
 
     labelled: tuple[tuple[str, Any], ...]
@@ -58,11 +62,12 @@ class Bound(NamedTuple):
     specs: tuple[Spec, ...]
     inside: Any
     around: tuple[Found, ...]
+    rows: tuple[int, ...] = ()
 
     @property
     def key(self) -> Any:
         """What the trace depends on."""
-        return self.inside, tuple(found.key for found in self.around)
+        return self.inside, tuple(found.key for found in self.around), self.rows
 
     @property
     def places(self) -> list[Place]:
@@ -95,6 +100,11 @@ def fixed_leaves(bound: Bound, own: int) -> set[int]:
     """Return which leaves the trace took as they are; the surroundings' count from ``own``."""
     around = {own + n for n, spec in enumerate(bound.outside_specs) if not spec.traced}
     return around | {n for n, spec in enumerate(bound.specs[:own]) if not spec.traced}
+
+
+def _alike(leaves: Sequence[Any], around: Iterable[Found]) -> tuple[int, ...]:
+    """Return which indexes are equal, of the arguments and then of the surroundings."""
+    return alike(itertools.chain(leaves, *(found.leaves for found in around)))
 
 
 class Binder:
@@ -154,12 +164,13 @@ class Binder:
         )
         inside = given, own, keywords
         around = tuple(look(place, self.fixed) for place in self.known.get(inside, ()))
-        return Bound(labelled, keywords, chosen, given, leaves, own, inside, around)
+        rows = _alike(leaves, around)
+        return Bound(labelled, keywords, chosen, given, leaves, own, inside, around, rows)
 
     def learn(self, bound: Bound, around: Sequence[Found]) -> Bound:
         """Look at all the places that a trace found from now on; return the call as traced."""
         self.known[bound.inside] = tuple(found.place for found in around)
-        return bound._replace(around=tuple(around))
+        return bound._replace(around=tuple(around), rows=_alike(bound.leaves, around))
 
     def complete(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]

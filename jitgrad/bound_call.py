@@ -28,6 +28,7 @@ from jitgrad.errors import (
     ShapeError,
     user_location,
 )
+from jitgrad.labels import Part
 from jitgrad.signature import flatten, leaf_names
 from jitgrad.straight import Leaves, Surroundings, inside, surroundings
 from jitgrad.trace import Argument, TracedCall, positions_of
@@ -91,12 +92,17 @@ class BoundCall:
     @property
     def aux(self) -> Any:
         """The auxiliary output of the latest call."""
-        return auxiliary(self._traced, self._aux)
+        return auxiliary(self._traced, self._aux, self._bound)
 
     def _check(self, given: Sequence[Any]) -> None:
         """Refuse what would have to be copied: changes in it would not be seen."""
         names = self._bound.names()
         for name, leaf, spec in zip(names, self._bound.leaves, self._bound.specs, strict=True):
+            if isinstance(leaf, Part):
+                raise ArgumentError(
+                    f"{user_location()}: bind() with a pandas object, {name}; expected arrays, "
+                    "which are used in place; pass .to_numpy() of it"
+                )
             if isinstance(leaf, np.ndarray) and not spec.traced:
                 raise ArgumentError(
                     f"{user_location()}: bind() of a loss that needs the elements of {name} to be "
@@ -194,6 +200,11 @@ def given_arrays(
     arrays: dict[int, Any] = {}
     for number, leaves, tree in zip(bound.chosen, bound.chosen_leaves(), trees, strict=False):
         found, structure = flatten(tree)
+        if any(isinstance(part, Part) for part in found):
+            raise ArgumentError(
+                f"{user_location()}: out holds pandas objects, whose memory may be shared; leave "
+                "out away, or give parameters and out as arrays"
+            )
         if structure != bound.structures[number] or len(trees) != len(bound.chosen):
             raise ArgumentError(
                 f"{user_location()}: out has the structure {structure}; expected that of the "

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from jitgrad.binding import Bound
+from jitgrad.binding import LEAF, Bound
 from jitgrad.elements import kind_of, stored
 from jitgrad.graph import Gradients, record
+from jitgrad.labels import Labels, Part, Rows
 from jitgrad.signature import Spec, checked, prepared, unflatten, unpacked
 from jitgrad.trace import Argument, TracedCall
 from jitgrad.traced import Traced
@@ -97,7 +98,7 @@ def gradient_of(bound: Bound, wrt: Sequence[Argument], gradients: Sequence[Array
 def _like(gradient: Array | None, leaf: Any, spec: Spec) -> Any:
     """Give a gradient the type of what it belongs to; what is static has none."""
     if gradient is None:
-        return None
+        return leaf if isinstance(leaf, Rows) else None
     if spec.kind == "numbers":
         return unpacked(gradient.tolist(), spec.static)
     if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
@@ -105,18 +106,34 @@ def _like(gradient: Array | None, leaf: Any, spec: Spec) -> Any:
     return gradient if gradient.ndim or isinstance(leaf, np.ndarray) else float(gradient)
 
 
-def auxiliary(traced: TracedCall, arrays: Sequence[Array]) -> Any:
-    """Return the auxiliary output; what the kernel did not compute is a copy."""
+def auxiliary(traced: TracedCall, arrays: Sequence[Array], bound: Bound | None = None) -> Any:
+    """Return the auxiliary output; what the kernel did not compute is a copy.
+
+    ``bound`` is the call, whose indexes the tables in it have.
+    """
     computed = iter(arrays)
     leaves = [
-        _plain(next(computed), leaf) if isinstance(leaf, Traced) else _copied(leaf)
+        _plain(next(computed), leaf) if isinstance(leaf, Traced) else _copied(leaf, bound)
         for leaf in traced.aux
     ]
     return unflatten(traced.aux_structure, leaves)
 
 
-def _copied(leaf: Any) -> Any:
+def _copied(leaf: Any, bound: Bound | None) -> Any:
+    if isinstance(leaf, Labels):
+        return Rows(leaf.of(_current(leaf.part, bound)))
+    if isinstance(leaf, Part):
+        return Part(_current(leaf, bound))
     return leaf.copy() if isinstance(leaf, np.ndarray | list) else leaf
+
+
+def _current(part: Part, bound: Bound | None) -> Any:
+    """Return an index, or a column that holds no numbers, as the call has it."""
+    if part.given is None or bound is None:
+        return part.thing
+    source, number = part.given
+    leaf: Part = (bound.leaves if source == LEAF else bound.outside_leaves)[number]
+    return leaf.thing
 
 
 def _plain(array: Array, leaf: Traced) -> Any:

@@ -116,7 +116,8 @@ class CompiledFunction(Wrapper):
             The loss; with ``has_aux``, the tuple ``(loss, aux)``.
         gradient
             Fresh arrays and floats in the structure of the argument ``argnums``, or a tuple of
-            such structures where ``argnums`` is a tuple. Bools, strings and None have None there.
+            such structures where ``argnums`` is a tuple. Bools, strings and None have None there;
+            a DataFrame's has its columns of numbers.
         """
         out = None
         if kwargs:
@@ -342,7 +343,7 @@ class CompiledFunction(Wrapper):
             gradients = given_arrays(out, bound, arguments, single, arrays)
         aux = [np.empty(*made) for made in kernel.aux]
         value = kernel.call(*given, *gradients, *aux)
-        return value, gradients, auxiliary(traced, aux) if self._has_aux else None
+        return value, gradients, auxiliary(traced, aux, bound) if self._has_aux else None
 
 
 def _short(code: types.CodeType) -> str:
@@ -383,7 +384,8 @@ def compile(
     Parameters
     ----------
     fun : callable
-        Plain Python over floats, NumPy arrays and Values that returns one number. Also a method
+        Plain Python over floats, NumPy arrays, Values and pandas' Series and DataFrames that
+        returns one number. Also a method
         (``argnums`` then counts the arguments after ``self``), a `functools.partial` (what it
         holds is not counted) or an object that can be called.
     argnums : int or sequence of int

@@ -23,7 +23,7 @@ import numpy as np
 
 from jitgrad.errors import PositionError, ShapeError, UnsupportedError, user_location
 from jitgrad.graph import active, assemble
-from jitgrad.protocols import signature_of
+from jitgrad.protocols import Labelled, signature_of
 from jitgrad.value import Value
 
 MOST = 1_000_000  # elements: each is an object
@@ -52,6 +52,7 @@ class Filled(np.ndarray[Any, Any]):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         index = tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
+        value = settled(value) if isinstance(value, Labelled) else value
         if isinstance(value, Value) and value.shape:
             value = _objects(value)
         try:
@@ -129,8 +130,8 @@ def filled(array: Any) -> Any:
 
 
 def settled(operand: Any) -> Any:
-    """Return what a `Filled` is when it is put together; anything else as it is."""
-    return operand.whole() if isinstance(operand, Filled) else operand
+    """Return a `Filled` put together, the numbers of a table, or anything else as it is."""
+    return operand.whole() if isinstance(operand, Filled | Labelled) else operand
 
 
 def _changed(function: Any, name: str) -> Callable[..., None]:

@@ -316,6 +316,8 @@ def _operand(operand: Any) -> Operand:
         return plain(operand) if active.tape is None else operand
     if isinstance(operand, NUMBERS):
         return plain(operand) if active.tape is None else operand
+    if hasattr(operand, "to_numpy") and isinstance(operand.dtype, np.dtype):
+        return _operand(operand.to_numpy())  # pandas' own, where NumPy would make it an array
     raise ArgumentError(
         f"{user_location()}: {_describe(operand)} cannot be combined with a Value. "
         "Numbers, and arrays of real numbers or of Values, can."

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jitgrad.signature import Identity, Spec, flatten, frozen, is_plain, spec_as_it_is, spec_of
+from jitgrad.tables import is_table
 from jitgrad.value import Value
 
 ABSENT = type("Absent", (), {"__repr__": lambda _: "<absent>"})()
@@ -124,7 +125,7 @@ def holds_data(thing: Any) -> bool:
         return False
     if isinstance(thing, float | int | np.number):
         return True
-    return type(thing) in _CONTAINERS or _is_node(thing)
+    return type(thing) in _CONTAINERS or _is_node(thing) or is_table(thing)
 
 
 def _is_node(thing: Any) -> bool:

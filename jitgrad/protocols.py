@@ -28,6 +28,26 @@ NUMPY: dict[Any, Function] = {}  # `implements` fills in: (ufunc, method) or fun
 SPECIAL: dict[str, Function] = {}  # the name of one of scipy.special's ufuncs -> its meaning
 
 
+class Labelled:
+    """What stands for a table of pandas: NumPy's protocols are its own where it is an operand."""
+
+    __slots__ = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The extents of its numbers."""
+        raise NotImplementedError
+
+    def whole(self) -> Any:
+        """Return its numbers, without labels."""
+        raise NotImplementedError
+
+
+def is_labelled(inputs: Any) -> bool:
+    """Whether a table is among operands: a `Labelled`, or one of pandas' own."""
+    return any(isinstance(x, Labelled) or hasattr(x, "iloc") for x in inputs)
+
+
 def implements(*names: str) -> Callable[[Meaning], Meaning]:
     """Register what NumPy's functions of some names mean over Values.
 

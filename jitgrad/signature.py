@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import math
+import sys
 from array import array as buffer
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -23,6 +24,8 @@ import optree
 
 from jitgrad.elements import kind_of, kind_of_number, stored
 from jitgrad.errors import ArgumentError, PositionError, UnsupportedError, user_location
+from jitgrad.labels import Part, Rows, check_dtype, is_from_pandas, of_pandas
+from jitgrad.tables import NAMESPACE, is_table, register
 from jitgrad.value import Value
 
 Array = np.ndarray[Any, Any]
@@ -37,7 +40,8 @@ class Spec(NamedTuple):
 
     ``kind`` is "number", "array", "integers" (an index array or other data), "truths" (an array
     of bools), "value" (a scalar Value), "values" (an array Value), "numbers" (a list of many
-    floats) or "static". ``of`` is the kind of its elements in `elements`' words.
+    floats), "part" (of a table: what does not count until it is asked for) or "static". ``of`` is
+    the kind of its elements in `elements`' words.
     """
 
     kind: str
@@ -48,7 +52,7 @@ class Spec(NamedTuple):
     @property
     def traced(self) -> bool:
         """Whether it is an input of the kernel."""
-        return self.kind != "static"
+        return self.kind not in ("static", "part")
 
     @property
     def dtype(self) -> str:
@@ -84,6 +88,32 @@ def frozen(thing: Any) -> Hashable:
         return kind, thing.dtype.str, thing.shape, _elements(thing)
     if isinstance(thing, (*STATIC, float, complex, np.generic)):
         return kind, repr(thing)  # a NaN equals itself, and 1 is not 1.0
+    if isinstance(thing, Part) or is_from_pandas(kind):
+        return _of_pandas(thing)
+    return Identity(thing)
+
+
+def _of_pandas(thing: Any) -> Hashable:
+    """Return the contents of a part of a table, of a table, of an index or of a moment of time."""
+    kind: Any = type(thing)
+    what = of_pandas(thing)
+    if isinstance(thing, Part):
+        return kind, frozen(thing.thing)
+    if what == "DataFrame":
+        return kind, frozen(thing.columns), tuple(frozen(column) for _, column in thing.items())
+    if what:
+        categories = frozen(getattr(thing.dtype, "categories", None))
+        index = frozen(thing.index) if what == "Series" else None
+        return (
+            kind,
+            repr(thing.dtype),
+            frozen(thing.name),
+            categories,
+            index,
+            frozen(thing.to_numpy()),
+        )
+    if sys.modules["pandas"].api.types.is_scalar(thing):
+        return kind, repr(thing)
     return Identity(thing)
 
 
@@ -105,7 +135,10 @@ def flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[li
     ``is_leaf`` says what else is one, of containers.
     """
     whole = is_packed if is_leaf is None else lambda part: is_packed(part) or is_leaf(part)
-    leaves, structure = optree.tree_flatten(tree, is_leaf=whole, none_is_leaf=True)
+    register()
+    leaves, structure = optree.tree_flatten(
+        tree, is_leaf=whole, none_is_leaf=True, namespace=NAMESPACE
+    )
     return leaves, structure
 
 
@@ -116,7 +149,7 @@ def unflatten(structure: Any, leaves: Sequence[Any]) -> Any:
 
 def leaf_names(argument: Any, name: str) -> list[str]:
     """Return a name for each leaf of an argument: its path in words."""
-    paths = optree.tree_paths(argument, is_leaf=is_packed, none_is_leaf=True)
+    paths = optree.tree_paths(argument, is_leaf=is_packed, none_is_leaf=True, namespace=NAMESPACE)
     return ["_".join([name, *(_word(step) for step in path)]) for path in paths]
 
 
@@ -182,6 +215,8 @@ def spec_of(leaf: Any, differentiated: bool, name: str) -> Spec:
         return Spec("static", static=(kind, leaf.item()))  # its type counts beside an array's
     if isinstance(leaf, STATIC):
         return Spec("static", static=(kind, leaf))
+    if isinstance(leaf, Part):
+        return _part_spec(leaf, differentiated, name)
     if kind in (list, tuple):
         levels = _levels(leaf)
         assert levels is not None  # flatten says so
@@ -196,9 +231,16 @@ def spec_of(leaf: Any, differentiated: bool, name: str) -> Spec:
     return Spec("static", static=frozen(leaf))
 
 
+def _part_spec(leaf: Part, differentiated: bool, name: str) -> Spec:
+    thing = leaf.thing
+    if differentiated and not isinstance(leaf, Rows):
+        check_dtype(thing, f"argument {name}", name)
+    return Spec("part", (len(thing),), str(thing.dtype))
+
+
 def spec_as_it_is(leaf: Any) -> Spec:
     """Make a number or an array part of the signature: its bits count; a NaN equals itself."""
-    if isinstance(leaf, np.ndarray):
+    if isinstance(leaf, np.ndarray | Part):
         return Spec("static", static=frozen(leaf))
     number = leaf.item() if isinstance(leaf, np.generic) else leaf
     bits = number.hex() if isinstance(number, float) else number
@@ -306,5 +348,5 @@ def changeable_defaults(signature: inspect.Signature | None) -> Iterator[tuple[s
     """List the default arguments that hold arrays: they can change between two calls."""
     for parameter in signature.parameters.values() if signature else ():
         default = parameter.default
-        if isinstance(default, np.ndarray | list | dict | tuple):
+        if isinstance(default, np.ndarray | list | dict | tuple) or is_table(default):
             yield parameter.name, default

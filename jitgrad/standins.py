@@ -30,7 +30,7 @@ from jitgrad.errors import UnsupportedError, user_location
 from jitgrad.filled import Filled, filled, settled
 from jitgrad.graph import listed
 from jitgrad.protocols import NUMPY as IMPLEMENTED
-from jitgrad.protocols import SPECIAL
+from jitgrad.protocols import SPECIAL, Labelled
 from jitgrad.scipy import integrate, linalg, signal, special, stats
 from jitgrad.scipy.plain import Family, Frozen
 from jitgrad.value import Value
@@ -87,7 +87,7 @@ def _holds_values(thing: Any) -> bool:
     """Whether there are Values in nested lists."""
     if not isinstance(thing, list | tuple):
         return False
-    return any(isinstance(part, Value | Filled) or _holds_values(part) for part in thing)
+    return any(isinstance(part, Value | Filled | Labelled) or _holds_values(part) for part in thing)
 
 
 class Listed:

@@ -24,6 +24,7 @@ from jitgrad.elements import kind_of, stored, stored_from, strong
 from jitgrad.errors import ShapeError, data_dependent, user_location
 from jitgrad.gather import gather, is_array
 from jitgrad.graph import active
+from jitgrad.protocols import is_labelled
 from jitgrad.recorder import Recorder
 from jitgrad.routines import ROUTINES
 from jitgrad.sites import user_frame
@@ -199,6 +200,8 @@ class Tape(Recorder):
         """Return a view, or record a gather for an integer-array index."""
         x = self.lift(x)
         items = index if isinstance(index, tuple) else (index,)
+        if is_labelled(items):
+            items = tuple(x.to_numpy() if is_labelled((x,)) else x for x in items)
         if any(map(is_array, items)):
             return gather(self, x, items)
         return self.note_view(x, view(x, items))

@@ -12,11 +12,13 @@ import numpy as np
 from jitgrad.binding import LEAF, Bound
 from jitgrad.errors import DataDependentError, JitgradError, NotScalarError, user_location
 from jitgrad.graph import active, holds_objects, newest_serial
+from jitgrad.labels import ContentsNeeded, Part
 from jitgrad.lower import lower
 from jitgrad.narrow import narrow_tables
 from jitgrad.outside import Outside, underlying
 from jitgrad.places import Found, Place, look
 from jitgrad.program import Program
+from jitgrad.protocols import Labelled
 from jitgrad.shapes import natural_shapes
 from jitgrad.signature import Spec, flatten, leaf_names, unflatten, unpacked
 from jitgrad.simplify import simplify
@@ -130,6 +132,8 @@ def trace(
             returned = _run(function, bound, leaves, outside)
         except JitgradError as error:
             raise (around.needed(error) or error) from error.__cause__
+        except ContentsNeeded as asked:
+            raise around.wanted([asked.given]) from None
         loss, aux, structure = _outputs(function, returned, has_aux, tape, outside)
     outside.write_back()
     traced = time.perf_counter()
@@ -214,6 +218,8 @@ class _Inputs:
         return [self._add(*triple, source, start + n) for n, triple in enumerate(triples)]
 
     def _add(self, name: str, spec: Spec, leaf: Any, source: str, number: int) -> Any:
+        if isinstance(leaf, Part):
+            return type(leaf)(leaf.thing, (source, number), spec.kind == "static")
         if not spec.traced:
             return leaf
         self.found[len(self.tape.inputs)] = _Given(source, number, name, spec.kind)
@@ -253,7 +259,10 @@ class _Around:
         if place.key not in self.starts:
             self._add(look(place, self.fixed))
         found, start = self.starts[place.key]
-        if not any(spec.traced for spec in found.specs):
+        if not any(
+            spec.traced or isinstance(leaf, Part)
+            for leaf, spec in zip(found.leaves, found.specs, strict=True)
+        ):
             return found.content
         names = leaf_names(found.content, place.name.strip("_"))
         seen = self.inputs.add_all("outside", names, found.specs, found.leaves, start)
@@ -264,9 +273,12 @@ class _Around:
         behind = [self.inputs.found.get(n, _CAPTURED) for n in error.inputs]
         if not behind or not all(given.may_be_fixed for given in behind):
             return None
+        return self.wanted((given.source, given.number) for given in behind)
+
+    def wanted(self, given: Iterable[tuple[str, int]]) -> NumberNeeded:
+        """Return what to raise for leaves that are to be taken as they are."""
         return NumberNeeded(
-            (LEAF, given.number) if given.source == LEAF else self.leaves[given.number]
-            for given in behind
+            (LEAF, number) if source == LEAF else self.leaves[number] for source, number in given
         )
 
     def _add(self, found: Found) -> None:
@@ -314,8 +326,9 @@ def _is_number(returned: Any) -> bool:
 
 def _what(returned: Any) -> str:
     shape = getattr(returned, "shape", None)
-    if isinstance(returned, Value | np.ndarray) and shape:
-        return f"an array of shape {shape}"
+    if isinstance(returned, Value | np.ndarray | Labelled) and shape:
+        what = "an array" if not isinstance(returned, Labelled) else "a pandas object"
+        return f"{what} of shape {shape}"
     if isinstance(returned, Value) and returned.element_type.kind != "b":
         return "a number"
     if isinstance(returned, Value | bool | np.bool_):
@@ -328,7 +341,7 @@ def _advice(returned: Any) -> str:
         return "; is a return statement missing?"
     if isinstance(returned, tuple | list):
         return "; for (loss, aux) write jitgrad.compile(has_aux=True)"
-    if isinstance(returned, Value | np.ndarray) and returned.shape:
+    if isinstance(returned, Value | np.ndarray | Labelled) and returned.shape:
         return "; write np.sum(...) or np.mean(...)"
     if isinstance(returned, Value):
         return "; write np.where(condition, 1.0, 0.0)"

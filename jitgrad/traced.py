@@ -76,6 +76,7 @@ class Traced(Value):
     dims: Shape
     strides: Shape
     kind: str  # see `elements`
+    __pandas_priority__ = 10_000  # pandas leaves operators to it
 
     _data = _without_number("number")
     _grad = _without_number("gradient")
@@ -336,6 +337,8 @@ def _scalar_symbols(name: str, kind: str) -> dict[str, tuple[int, str]]:
 
 IN_PLACE: list[Callable[..., Any]] = []
 """What ``x += v`` does, from `assignment`."""
+WITH_SERIES: list[Callable[..., Any]] = []
+"""What an operator does with one of pandas' own Series, from `series`."""
 
 
 def _general(name: str, x: Traced, other: Any, reflected: bool, sign: str) -> Any:
@@ -343,7 +346,9 @@ def _general(name: str, x: Traced, other: Any, reflected: bool, sign: str) -> An
     if isinstance(other, list | tuple):
         other = listed(other)
     if not isinstance(other, Value | numbers.Real | np.ndarray | np.generic):
-        return NotImplemented
+        return (
+            WITH_SERIES[0](name, x, other, reflected) if hasattr(other, "iloc") else NotImplemented
+        )
     if sign:
         return IN_PLACE[0](name, x, other, sign)
     return x.tape.elementwise(name, (other, x) if reflected else (x, other))

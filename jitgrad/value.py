@@ -45,7 +45,7 @@ from jitgrad.graph import (
     structural,
 )
 from jitgrad.ops import OPS
-from jitgrad.protocols import apply_function, apply_ufunc
+from jitgrad.protocols import Labelled, apply_function, apply_ufunc, is_labelled
 from jitgrad.structure import full_axes, full_index, full_shape, plain
 
 STORES = {dis.opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in dis.opmap}
@@ -407,9 +407,13 @@ class Value(Node):
         return _restore, (self._data, self._grad, self.requires_grad)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+        if is_labelled(inputs):
+            return NotImplemented
         return apply_ufunc(ufunc, method, inputs, keywords)
 
-    def __array_function__(self, function: Any, _types: Any, inputs: Any, keywords: Any) -> Any:
+    def __array_function__(self, function: Any, types: Any, inputs: Any, keywords: Any) -> Any:
+        if any(issubclass(kind, Labelled) for kind in types):
+            return NotImplemented
         return apply_function(function, inputs, keywords)
 
 
