@@ -15,12 +15,13 @@ arrays that are filled. Which elements are changed is known when the function is
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from jitgrad.errors import UnsupportedError, user_location
-from jitgrad.filled import CHANGES, settled
+from jitgrad.filled import CHANGES, Filled, settled
 from jitgrad.graph import Function
 from jitgrad.protocols import NUMPY, implements
 from jitgrad.ufuncs import Array
@@ -31,11 +32,24 @@ def _changes(name: str) -> Function:
     """Register what a function does to a Value, and to an array that is filled."""
 
     def register(meaning: Function) -> Function:
-        implements(name)(meaning)
-        CHANGES[getattr(np, name)] = meaning
-        return meaning
+        @functools.wraps(meaning)
+        def checked(*args: Any, **kwargs: Any) -> None:
+            _check_target(name, next(iter((*args, *kwargs.values()))))  # by place or by name
+            meaning(*args, **kwargs)
+
+        implements(name)(checked)
+        CHANGES[getattr(np, name)] = checked
+        return checked
 
     return register
+
+
+def _check_target(name: str, target: Any) -> None:
+    if not isinstance(target, Value | Filled):
+        raise UnsupportedError(
+            f"{user_location()}: np.{name} cannot be applied to a Value and a plain array, "
+            "which cannot hold Values. Write np.zeros(n) in a loss, or np.where(mask, v, x)"
+        )
 
 
 def _known(what: str, given: Any) -> Any:
@@ -108,6 +122,7 @@ def put_along_axis(arr: Any, indices: Any, values: Array, axis: Any) -> None:
 
 def at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
     """Apply a ufunc to elements one after the other, as ``np.add.at`` does."""
+    _check_target(f"{ufunc.__name__}.at", a)
     given = indices if isinstance(indices, tuple) else (indices,)
     known = tuple(_known(f"np.{ufunc.__name__}.at", part) for part in given)
     places = np.asarray(np.arange(a.size).reshape(a.shape)[known])

@@ -23,6 +23,7 @@ from jitgrad.errors import (
     MissingPackageError,
     NoGradientError,
     NotCalledError,
+    NotReachedError,
     NotScalarError,
     PositionError,
     ShapeError,
@@ -183,8 +184,8 @@ def array_of_floats(x):
 
 @case(
     UnsupportedError,
-    "np.copyto cannot be applied to a Value. Write np.broadcast_to(v, shape), or "
-    "np.where(mask, v, x).",
+    "np.copyto cannot be applied to a Value and a plain array, which cannot hold Values. Write "
+    "np.zeros(n) in a loss, or np.where(mask, v, x)",
     1.0,
 )
 def copied_into_an_array(x):
@@ -720,6 +721,7 @@ BUILT_IN = {
     MissingPackageError: ImportError,
     NoGradientError: RuntimeError,
     NotCalledError: RuntimeError,
+    NotReachedError: RuntimeError,
     NotScalarError: TypeError,
     PositionError: IndexError,
     ShapeError: ValueError,
@@ -741,7 +743,7 @@ def test_each_error_is_a_built_in_one_too():
 
 def test_each_error_has_a_message_here():
     tested = {error for _, error, _ in (case.values for case in CASES)}
-    assert tested | {NotScalarError} == set(BUILT_IN)
+    assert tested | {NotScalarError, NotReachedError} == set(BUILT_IN)  # the latter: test_integrate
 
 
 def test_nothing_of_numpy_is_shown_around_our_error():

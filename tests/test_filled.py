@@ -231,6 +231,12 @@ def test_in_place(loss):
     assert agrees(loss)
 
 
+@pytest.mark.parametrize("change", [np.copyto, lambda a, v: np.add.at(a, [0, 1], v)])
+def test_a_plain_array_is_not_given_values(change):
+    with pytest.raises(errors.UnsupportedError, match="which cannot hold Values"):
+        change(np.zeros(2), Value([1.0, 2.0]))
+
+
 def changes_its_argument(x):
     x[0] = 1.0
     return np.sum(x)
