@@ -53,7 +53,7 @@ def _new(make: Function) -> Function:
 
 def _asarray(make: Function) -> Function:
     """Return a function for arrays of what there is, which takes Values as they are."""
-    over_values = creation.array if make is np.array else _as_it_is
+    over_values = _array if make is np.array else _as_it_is
 
     @functools.wraps(make)
     def call(a: Any, *args: Any, **kwargs: Any) -> Any:
@@ -69,6 +69,11 @@ def _asarray(make: Function) -> Function:
 
 def _as_it_is(a: Any, dtype: Any = None, order: Any = None, **_: Any) -> Any:
     return a if dtype is None or np.dtype(dtype) == a.element_type else a.astype(dtype)
+
+
+def _array(a: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0, **_: Any) -> Any:
+    out = creation.asarray(a, dtype) if copy else _as_it_is(a, dtype)
+    return out.reshape((*(1,) * (ndmin - out.ndim), *out.shape)) if ndmin > out.ndim else out
 
 
 def _full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", **_: Any) -> Any:
