@@ -708,13 +708,8 @@ REFUSED = {
     "mask": lambda x: np.sum(x[x > 0]),
     "np.unique": lambda x: np.sum(np.unique(x)),
     "np.fft": lambda x: np.sum(np.abs(np.fft.fft(x))),
-    "np.add.at": lambda x: np.add.at(x * 1.0, [0, 0], x[:2]),
-    "np.put": lambda x: np.put(x * 1.0, [0], 1.0),
-    "np.fill_diagonal": lambda x: np.fill_diagonal(np.outer(x, x), 1.0),
     "out=": lambda x: np.sum(np.multiply(x, 2.0, out=x * 1.0)),
     "where=": lambda x: np.sum(np.log(x, where=x > 0)),
-    ".sort()": lambda x: (x * 1.0).sort(),
-    ".fill()": lambda x: (x * 1.0).fill(2.0),
     "x[1.0]": lambda x: x[1.0],
     "x[(x > 0) * 1.0]": lambda x: np.sum(x[(x > 0) * 1.0]),
 }
