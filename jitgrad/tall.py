@@ -19,6 +19,7 @@ from jitgrad.program import (
     Assign,
     Block,
     Buffer,
+    Call,
     Loop,
     Node,
     Product,
@@ -122,7 +123,9 @@ class _Layout(NamedTuple):
 def _layout(program: Program, chosen: list[Product]) -> _Layout:
     """Find what has to be turned for some products: their matrices, and what stands with these."""
     layout = _Layout(program, chosen, set(), set())
-    able = {name for name in program.buffers if _has_short_rows(program, name)}
+    calls = [node for node in walk(program.body) if isinstance(node, Call)]
+    whole = {ref.buffer for node in calls for ref in refs_of(node)}  # a routine takes them as laid
+    able = {name for name in program.buffers if _has_short_rows(program, name)} - whole
     every = written(program.body)
     grows = True
     while grows:
