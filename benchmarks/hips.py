@@ -73,6 +73,7 @@ def line(name: str, found: dict[str, float]) -> list[str]:
     """Return a row of the table."""
     example = EXAMPLES[name]
     size = (example.arguments.__doc__ or "").rstrip(".")
+    size = size[:1].lower() + size[1:]
     times = [show_seconds(found[key]) for key in ("jitgrad", "autograd")]
     first = [show_seconds(found[key]) for key in ("first", "second")]
     ratio = found["ratio"]
