@@ -296,7 +296,7 @@ def _is_whole(rows: slice) -> bool:
 
 
 def _is_label(rows: Any) -> bool:
-    return isinstance(rows, str | int | float | tuple | np.generic)
+    return isinstance(rows, tuple) or bool(sys.modules["pandas"].api.types.is_scalar(rows))
 
 
 # --- combining -----------------------------------------------------------------------------------

@@ -525,3 +525,35 @@ def test_the_tables_stay_as_they_are():
     gradient.loc[10, "x"] = 100.0
     pd.testing.assert_frame_equal(table, before)
     assert not table.to_numpy().flags.writeable or pd.__version__ < "3"
+
+
+def test_an_index_outside_that_changes():
+    a, b = series(), series(Y, "y")
+    fun = jitgrad.compile(lambda w: (a * b * w[0]).sum())
+    assert fun(W) == fun(W) == pytest.approx((a * b * W[0]).sum())
+    b.index = range(5)
+    with pytest.raises(ArgumentError, match="different indexes"):
+        fun(W)
+
+
+def test_moments_as_labels():
+    days = pd.date_range("2024-01-01", periods=5)
+    s = series(index=days)
+    day = days[2]
+
+    def loss(w, s):
+        return s.loc[day] * w[0] + np.where(s.index > day, s, w[1]).sum()
+
+    fun = jitgrad.compile(loss)
+    for day in (days[2], days[3]):
+        assert fun(W, s) == pytest.approx(loss(W, s))
+
+
+def test_optimizers():
+    params = pd.Series({"a": 1.0, "b": 0.5})
+    loss = jitgrad.compile(lambda p: (p["a"] - 3.0) ** 2 + (p.b + p.a) ** 2)
+    optimizer = jitgrad.optim.adam(0.1)
+    state, before = optimizer.init(params), loss(params)
+    for _ in range(50):
+        params, state = optimizer.update(loss.grad(params), state, params)
+    assert loss(params) < 0.3 * before and list(params.index) == ["a", "b"]
