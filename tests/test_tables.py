@@ -545,7 +545,7 @@ def test_moments_as_labels():
         return s.loc[day] * w[0] + np.where(s.index > day, s, w[1]).sum()
 
     fun = jitgrad.compile(loss)
-    for day in (days[2], days[3]):
+    for day in (days[2], days[3]):  # noqa: B007 - the loss reads it
         assert fun(W, s) == pytest.approx(loss(W, s))
 
 
