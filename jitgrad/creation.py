@@ -3,7 +3,7 @@
 What depends on no Value can be filled with Values: see `filled`.
 
 >>> np.linspace(0.0, Value(1.0), 3), np.zeros_like(Value([1, 2]))
-(Value(data=[0.  0.5 1. ], grad=0), Filled([0.0, 0.0], dtype=object))
+(Value(data=[0.  0.5 1. ], grad=0), Filled([0.0, 0.0]))
 """
 
 from __future__ import annotations

@@ -861,3 +861,16 @@ def test_types_of_an_array_that_is_filled():
     value = jitgrad.compile(loss)(single(X))
     assert kinds == [np.float32] * 6 + [np.float64]
     assert value == float(np.float32(-0.5)) * 0.5 + 3.0
+
+
+# --- how arrays lie in memory --------------------------------------------------------------------
+
+
+def test_a_tall_matrix_that_a_routine_makes_keeps_its_layout():
+    columns = np.cos(np.arange(800.0) ** 1.5).reshape(8, 100)
+
+    def loss(w):
+        inverse = np.linalg.pinv(columns * w[:, None])
+        return np.sum((inverse @ np.sin(columns[:, :8])) ** 2)
+
+    assert agrees(loss, np.linspace(0.5, 1.5, 8))
