@@ -235,7 +235,8 @@ def _part_spec(leaf: Part, differentiated: bool, name: str) -> Spec:
     thing = leaf.thing
     if differentiated and not isinstance(leaf, Rows):
         check_dtype(thing, f"argument {name}", name)
-    return Spec("part", (len(thing),), str(thing.dtype))
+    dtype = thing.dtype
+    return Spec("part", (len(thing),), dtype if isinstance(dtype, np.dtype) else str(dtype))
 
 
 def spec_as_it_is(leaf: Any) -> Spec:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import jitgrad
+from jitgrad import optim
 from jitgrad.errors import ArgumentError, JitgradError, UnsupportedError
 
 pd = pytest.importorskip("pandas")
@@ -552,7 +553,7 @@ def test_moments_as_labels():
 def test_optimizers():
     params = pd.Series({"a": 1.0, "b": 0.5})
     loss = jitgrad.compile(lambda p: (p["a"] - 3.0) ** 2 + (p.b + p.a) ** 2)
-    optimizer = jitgrad.optim.adam(0.1)
+    optimizer = optim.adam(0.1)
     state, before = optimizer.init(params), loss(params)
     for _ in range(50):
         params, state = optimizer.update(loss.grad(params), state, params)
