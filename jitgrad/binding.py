@@ -92,7 +92,7 @@ class Bound(NamedTuple):
         """Return for each differentiated argument the numbers of its leaves."""
         starts = [0]
         for structure in self.structures:
-            starts.append(starts[-1] + structure.num_leaves)
+            starts.append(starts[-1] + structure.spec.num_leaves)
         return [range(starts[n], starts[n + 1]) for n in self.chosen]
 
 

@@ -205,10 +205,11 @@ def given_arrays(
                 f"{user_location()}: out holds pandas objects, whose memory may be shared; leave "
                 "out away, or give parameters and out as arrays"
             )
-        if structure != bound.structures[number] or len(trees) != len(bound.chosen):
+        wanted = bound.structures[number].spec
+        if structure.spec != wanted or len(trees) != len(bound.chosen):
             raise ArgumentError(
-                f"{user_location()}: out has the structure {structure}; expected that of the "
-                f"gradient, {bound.structures[number]}"
+                f"{user_location()}: out has the structure {structure.spec}; expected that of the "
+                f"gradient, {wanted}"
             )
         arrays |= dict(zip(leaves, found, strict=True))
         names |= dict(zip(leaves, leaf_names(tree, "out"), strict=True))

@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from jitgrad.copies import Copies
 from jitgrad.errors import is_library
 from jitgrad.places import ABSENT, Place
 from jitgrad.signature import flatten, unflatten
@@ -55,6 +56,7 @@ class Outside:
         self.worlds: dict[int, dict[str, Any]] = {}
         self.cells: dict[int, types.CellType] = {}
         self.made: dict[int, tuple[types.FunctionType, types.FunctionType]] = {}
+        self.copies = Copies()
 
     # --- places ----------------------------------------------------------------------------------
 
@@ -64,6 +66,7 @@ class Outside:
         known = self.found.get(place.key)
         if known is None:
             known = self.found[place.key] = now, self.seen(self.look(place))
+            self.copies.note(*known)
         return known[1] if known[0] is now or known[1] is now else now
 
     def wrote(self, place: Place) -> None:
@@ -166,7 +169,8 @@ class Outside:
         return cell if name == "__class__" else self.cells.setdefault(id(cell), types.CellType())
 
     def write_back(self) -> None:
-        """Let the real surroundings have what the functions assigned to globals and cells."""
+        """Let the real surroundings have what the functions assigned to them."""
+        self.copies.write_back()
         for function, made in self.made.values():
             names = assigned(function.__code__)
             cells = zip(function.__closure__ or (), made.__closure__ or (), strict=True)

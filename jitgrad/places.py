@@ -130,7 +130,7 @@ def holds_data(thing: Any) -> bool:
 
 def _is_node(thing: Any) -> bool:
     """Whether it is a container of another kind that can be taken apart."""
-    return isinstance(thing, _CONTAINERS) and flatten(thing)[1].num_nodes > 1
+    return isinstance(thing, _CONTAINERS) and flatten(thing)[1].spec.num_nodes > 1
 
 
 def _spec(leaf: Any, name: str) -> Spec:

@@ -129,22 +129,36 @@ def _elements(array: Array) -> Hashable:
 # --- containers ----------------------------------------------------------------------------------
 
 
-def flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], Any]:
+class Structure(NamedTuple):
+    """How containers are nested: optree's word for it, and the order of each dict's keys.
+
+    optree takes dicts of other orders for the same, but a loss can go through their values.
+    """
+
+    spec: Any
+    orders: tuple[tuple[Any, ...], ...]
+
+
+def flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], Structure]:
     """Return the leaves of nested containers and their structure; None is a leaf.
 
     ``is_leaf`` says what else is one, of containers.
     """
-    whole = is_packed if is_leaf is None else lambda part: is_packed(part) or is_leaf(part)
+    orders: list[tuple[Any, ...]] = []
+
+    def whole(part: Any) -> bool:
+        if isinstance(part, dict):
+            orders.append(tuple(part))
+        return is_packed(part) or (is_leaf is not None and is_leaf(part))
+
     register()
-    leaves, structure = optree.tree_flatten(
-        tree, is_leaf=whole, none_is_leaf=True, namespace=NAMESPACE
-    )
-    return leaves, structure
+    leaves, spec = optree.tree_flatten(tree, is_leaf=whole, none_is_leaf=True, namespace=NAMESPACE)
+    return leaves, Structure(spec, tuple(orders))
 
 
-def unflatten(structure: Any, leaves: Sequence[Any]) -> Any:
+def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     """Put leaves into a structure that `flatten` returned."""
-    return optree.tree_unflatten(structure, leaves)
+    return optree.tree_unflatten(structure.spec, leaves)
 
 
 def leaf_names(argument: Any, name: str) -> list[str]:

@@ -114,6 +114,7 @@ class Straight:
         if kind == "dict":
             if not all(type(key) is str for key in tree):
                 raise _Misfit
+            self.checks[-1] = f"type({path}) is dict and tuple({path}) == {tuple(tree)!r}"
             parts = {key: self._visit(tree[key], f"{path}[{key!r}]") for key in sorted(tree)}
             return "{" + ", ".join(f"{key!r}: {parts[key]}" for key in tree) + "}"
         inside = [self._visit(child, f"{path}[{n}]") for n, child in enumerate(tree)]

@@ -161,8 +161,10 @@ def _run(function: Callable[..., Any], bound: Bound, leaves: list[Any], outside:
     made = outside.of(function)
     trees, at = [], 0
     for structure in bound.structures:
-        trees.append(outside.seen(unflatten(structure, leaves[at : at + structure.num_leaves])))
-        at += structure.num_leaves
+        trees.append(
+            outside.seen(unflatten(structure, leaves[at : at + structure.spec.num_leaves]))
+        )
+        at += structure.spec.num_leaves
     positional = len(trees) - len(bound.keywords)
     keywords = dict(zip(bound.keywords, trees[positional:], strict=True))
     try:

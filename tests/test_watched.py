@@ -895,3 +895,47 @@ def test_no_warning_for_ordinary_use(model):
         for n in range(40):
             model.scale = float(n)
             fun.value_and_grad(1.5)
+
+
+# --- containers that a loss changes --------------------------------------------------------------
+
+
+def test_what_is_appended_to_a_list_outside_is_there_at_the_next_call():
+    log, state = [], {"n": [1.0], "last": 0.5}
+
+    def loss(x):
+        log.append(1.0)
+        state["n"].append(2.0)
+        state["new"] = len(log)
+        del state["last"]
+        state["last"] = 0.5
+        return x * len(log) * sum(state["n"]) * state["last"]
+
+    def plain(x):
+        copied = [*log, 1.0], [*state["n"], 2.0]
+        return x * len(copied[0]) * sum(copied[1]) * 0.5
+
+    fun = jitgrad.compile(loss)
+    for n in range(1, 5):
+        expected = plain(2.0)
+        assert fun(2.0) == expected
+        assert log == [1.0] * n and state["n"] == [1.0, *[2.0] * n] and state["new"] == n
+        assert all(type(x) is float for x in (*log, *state["n"], state["last"]))
+
+
+def test_the_order_of_a_dict_counts():
+    def loss(params):
+        return sum((n + 1.0) * np.sum(v) for n, v in enumerate(params.values()))
+
+    fun = jitgrad.compile(loss)
+    first, second = {"b": X, "a": 2.0 * X}, {"a": 2.0 * X, "b": X}
+    for params in (first, first, second, second, first):
+        value, gradient = fun.value_and_grad(params)
+        assert value == loss(params) == fun(params)
+        assert list(gradient) == list(params)
+    held = dict(first)
+    outside = jitgrad.compile(lambda x: x * loss(held))
+    for params in (first, first, second, second, first):
+        held.clear()
+        held.update(params)
+        assert outside(1.0) == loss(params)
