@@ -261,7 +261,18 @@ def operator_method(name: str, scalar: Function | None = None, reflected: bool =
 
 
 def known(other: Any) -> bool:
-    """Whether an operator can work with it; otherwise Python asks the other operand."""
+    """Whether an operator can work with it; otherwise Python asks the other operand.
+
+    Raises
+    ------
+    ArgumentError
+        For a complex number, whose other operand knows nothing of Values.
+    """
+    if isinstance(other, complex):
+        raise ArgumentError(
+            f"{user_location()}: a complex number, {other!r}, beside a Value; expected real "
+            "numbers; write the real and the imaginary part apart"
+        )
     return isinstance(other, (Node, *NUMBERS, np.ndarray, list, tuple))
 
 

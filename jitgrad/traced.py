@@ -30,7 +30,7 @@ from jitgrad.errors import (
     UnsupportedError,
     user_location,
 )
-from jitgrad.graph import listed
+from jitgrad.graph import known, listed
 from jitgrad.ops import OPS
 from jitgrad.value import Value
 
@@ -345,10 +345,10 @@ def _general(name: str, x: Traced, other: Any, reflected: bool, sign: str) -> An
     """Apply an operator to anything."""
     if isinstance(other, list | tuple):
         other = listed(other)
-    if not isinstance(other, Value | numbers.Real | np.ndarray | np.generic):
-        return (
-            WITH_SERIES[0](name, x, other, reflected) if hasattr(other, "iloc") else NotImplemented
-        )
+    if hasattr(other, "iloc"):
+        return WITH_SERIES[0](name, x, other, reflected)
+    if not known(other) and not isinstance(other, numbers.Real | np.generic):
+        return NotImplemented
     if sign:
         return IN_PLACE[0](name, x, other, sign)
     return x.tape.elementwise(name, (other, x) if reflected else (x, other))

@@ -607,6 +607,16 @@ def masked(x):
 
 
 @case(
+    ArgumentError,
+    "a complex number, 2j, beside a Value; expected real numbers; write the real and the imaginary "
+    "part apart",
+    VECTOR,
+)
+def complex_number(x):
+    return np.sum(2j * x)  # here
+
+
+@case(
     UnsupportedError,
     "indexing by floats in a trace: which elements are taken is known only when the kernel runs. "
     "Write x[i.astype(int)]",
