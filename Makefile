@@ -28,7 +28,7 @@ bench: .venv/.test-installed
 bench-peers: .venv-peers/.installed
 	.venv-peers/bin/python -m benchmarks.arrays --peers $(ARGS)
 
-# Every row of the support table under Numba, where make test has one in six.
+# Every row of the support table under Numba, where make test has one in fifteen.
 kernels: .venv/.test-installed
 	JITGRAD_ALL_KERNELS=1 $(BIN)/python -m pytest -n 2 tests/test_support.py -k one_kernel $(ARGS)
 

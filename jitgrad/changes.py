@@ -22,7 +22,7 @@ import numpy as np
 
 from jitgrad.errors import UnsupportedError, user_location
 from jitgrad.filled import CHANGES, Filled, settled
-from jitgrad.graph import Function
+from jitgrad.graph import Function, with_numbers
 from jitgrad.protocols import NUMPY, implements
 from jitgrad.ufuncs import Array
 from jitgrad.value import Value
@@ -56,10 +56,11 @@ def _known(what: str, given: Any) -> Any:
     """Return the numbers of an argument that says which elements are changed."""
     given = settled(given)
     if isinstance(given, Value):
-        raise UnsupportedError(
+        error = UnsupportedError(
             f"{user_location()}: {what} where it is known only when the kernel runs which elements "
             "are changed. Write np.where(condition, v, x)"
         )
+        raise with_numbers(error, [given])
     return given
 
 

@@ -276,6 +276,26 @@ def known(other: Any) -> bool:
     return isinstance(other, (Node, *NUMBERS, np.ndarray, list, tuple))
 
 
+def is_truth(operand: Operand) -> bool:
+    """Whether something is a truth value, or an array of such."""
+    is_node = isinstance(operand, Node)
+    kind = operand.element_type if is_node else np.asarray(operand).dtype
+    return bool(kind.kind == "b")
+
+
+def of_truths(sign: str, name: str, *operands: Operand) -> Any:
+    """Apply an operator that is one of bits where its operands are not all truth values."""
+    if not all(map(known, operands)):
+        return NotImplemented
+    if not all(map(is_truth, operands)):
+        kinds = " and ".join("truth values" if is_truth(x) else "numbers" for x in operands)
+        raise ArgumentError(
+            f"{user_location()}: {sign} of {kinds}; expected truth values, such as x > 0. The bits "
+            "of integers are not there in a Value: compute with plain arrays before"
+        )
+    return elementwise(name, *operands)
+
+
 def scalars(self: Node, other: Any) -> bool:
     """Whether micrograd's own rules apply: eager numbers."""
     if active.tape is not None or isinstance(self._data, np.ndarray):

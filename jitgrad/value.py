@@ -35,9 +35,11 @@ from jitgrad.graph import (
     active,
     constant,
     elementwise,
+    is_truth,
     known,
     leaf,
     number_of,
+    of_truths,
     operator_method,
     record,
     refuse,
@@ -279,16 +281,16 @@ class Value(Node):
     __ge__ = operator_method("ge")
 
     def __and__(self, other: Operand) -> Any:
-        return _of_truths("&", "logical_and", self, other)
+        return of_truths("&", "logical_and", self, other)
 
     def __or__(self, other: Operand) -> Any:
-        return _of_truths("|", "logical_or", self, other)
+        return of_truths("|", "logical_or", self, other)
 
     def __xor__(self, other: Operand) -> Any:
-        return _of_truths("^", "ne", self, other)
+        return of_truths("^", "ne", self, other)
 
     def __invert__(self) -> Any:
-        return _of_truths("~", "logical_not", self)
+        return of_truths("~", "logical_not", self)
 
     __rand__ = __and__
     __ror__ = __or__
@@ -337,7 +339,7 @@ class Value(Node):
             )
         if wanted.kind != "f":
             return np.asarray(self._data, wanted) if tape is None else tape.astype(self, wanted)
-        out: Value = elementwise("where", self, 1.0, 0.0) if _is_truth(self) else self
+        out: Value = elementwise("where", self, 1.0, 0.0) if is_truth(self) else self
         return structural("astype", (out,), wanted)
 
     def __getitem__(self, index: Any) -> Value:
@@ -415,24 +417,6 @@ class Value(Node):
         if any(issubclass(kind, Labelled) for kind in types):
             return NotImplemented
         return apply_function(function, inputs, keywords)
-
-
-def _is_truth(operand: Operand) -> bool:
-    known_type = operand.element_type if isinstance(operand, Value) else np.asarray(operand).dtype
-    return bool(known_type.kind == "b")
-
-
-def _of_truths(sign: str, name: str, *operands: Operand) -> Any:
-    """Apply an operator that is one of bits where its operands are not all truth values."""
-    if not all(map(known, operands)):
-        return NotImplemented
-    if not all(map(_is_truth, operands)):
-        kinds = " and ".join("truth values" if _is_truth(x) else "numbers" for x in operands)
-        raise ArgumentError(
-            f"{user_location()}: {sign} of {kinds}; expected truth values, such as x > 0. The bits "
-            "of integers are not there in a Value: compute with plain arrays before"
-        )
-    return elementwise(name, *operands)
 
 
 def _has_values(index: Any) -> bool:

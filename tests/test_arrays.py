@@ -237,7 +237,7 @@ def raises(kind, message):
     ("call", "message"),
     [
         (lambda v: np.fft.fft(v), r"np\.fft\.fft cannot be applied .*docs/numpy\.md"),
-        (lambda v: np.add.at(v, 0, 1.0), r"np\.add\.at cannot .*in place"),
+        (lambda v: np.add.at(v, 0, 1.0), r"a Value is not changed in place\. Write out"),
         (lambda v: np.multiply.reduceat(v, [0, 1]), r"reduceat cannot .*each slice"),
         (lambda v: np.unique(v), "known only when the kernel runs"),
         (lambda v: np.add(v, v, where=A > 0), "not with these arguments: where.*np.where"),
@@ -249,7 +249,6 @@ def raises(kind, message):
         (lambda v: np.concatenate([v, v], dtype=np.float32), "arguments: dtype"),
         (lambda v: np.multiply.outer(v, v, dtype=float), "arguments: dtype"),
         (lambda v: np.where(v), "np.where with one argument"),
-        (lambda v: np.linalg.norm(v, 2), "ord=2 needs its singular values"),
         (lambda v: np.pad(v, 1, "linear_ramp"), "mode='linear_ramp'"),
         (lambda v: np.pad(v, 1, "reflect", reflect_type="odd"), "reflect_type"),
         (
@@ -257,7 +256,7 @@ def raises(kind, message):
             "by a condition that is a Value",
         ),
         (lambda v: v.astype(complex), r"astype\(complex128\)"),
-        (lambda v: v.sort(), r"in place by \.sort\(\)\. Write np\.sort"),
+        (lambda v: v.sort(), r"a Value is not changed in place\. Write out"),
     ],
 )
 def test_unsupported(call, message):

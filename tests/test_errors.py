@@ -612,7 +612,7 @@ def masked(x):
     "part apart",
     VECTOR,
 )
-def complex_number(x):
+def complex_number_beside_a_value(x):
     return np.sum(2j * x)  # here
 
 

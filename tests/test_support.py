@@ -35,7 +35,7 @@ STEP = 3e-5  # of differences, which are wrong by STEP ** 4 and by rounding over
 DIFFERENCES = 1e-8
 SECOND = 1e-6
 SINGLE = 2e-4
-KERNELS = WORKING[::6]  # Numba takes a second for each; the passes are tested for all rows
+KERNELS = WORKING[::15]  # Numba takes a second for each; the passes are tested for all rows
 if os.environ.get("JITGRAD_ALL_KERNELS"):  # make kernels
     KERNELS = WORKING
 every_row = pytest.mark.parametrize("row", WORKING, ids=lambda row: row.name)
@@ -366,7 +366,7 @@ def together(calls):
 
 @every_row
 def test_passes_keep_the_value_and_the_gradient(row):
-    for call in row.calls:
+    for call in row.calls[:2] if row.tier else row.calls[:1]:  # the others pass the adjoint above
         fun, args, value, grads = together([call])
         bound, traced = fun._trace(tuple(args), {})
         buffers = [argument.buffer for argument in traced.arguments]

@@ -234,7 +234,7 @@ def test_data_that_is_not_a_number(data):
         Value(data)
 
 
-@pytest.mark.parametrize("other", ["1", None, [1.0], 1j])
+@pytest.mark.parametrize("other", ["1", None, {1.0}])
 def test_operands_that_are_not_numbers(other):
     with pytest.raises(TypeError, match="unsupported operand"):
         Value(1.0) + other

@@ -1,4 +1,4 @@
-"""Made by jitgrad from gravity (corpus.py:gravity): 84 instructions in 30 statements."""
+"""Made by jitgrad from gravity (corpus.py:gravity): 90 instructions in 30 statements."""
 
 import numpy as np
 from numpy import sqrt
