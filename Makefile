@@ -19,7 +19,7 @@ test: .venv/.test-installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 bench: .venv/.test-installed
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -20,7 +20,17 @@ CLOSE = 1e-10
 # A sum of n terms that cancel keeps an error of about n units in the last place of the terms: some
 # elements of a gradient are far smaller than what was added up for them.
 CANCELLED = 1e-13
-SLOW = ["convnet", "deep-gp", "gan", "gmm", "lstm", "smoke", "vae"]  # 5 to 14 s to compile
+SLOW = [
+    "convnet",
+    "deep-gp",
+    "gan",
+    "gmm",
+    "hmm",
+    "lstm",
+    "mixture-svi",
+    "smoke",
+    "vae",
+]  # 5 to 14 s to compile
 
 
 def close(found, expected, scale):

@@ -201,6 +201,22 @@ def test_every_stage_means_the_same(name):
             )
 
 
+def differentiated(fun):
+    """The value and the gradient, by the interpreter."""
+
+    def call_of(*args):
+        bound, traced = fun._trace(args, {})
+        names = [argument.buffer for argument in traced.arguments]
+        data = dict(zip(names, call.inputs(bound, traced), strict=True))
+        wrt = [names[place] for place in call.chosen_inputs(bound, traced)]
+        program = gradient(prepare(traced.program), wrt)
+        found, grads = quick.run(program, data), [f"grad_{name}" for name in wrt]
+        parts = [np.asarray(found.buffers[n], program.buffers[n].dtype) for n in grads]
+        return found.value, parts
+
+    return call_of
+
+
 # What calls a special function computes in float64 and rounds, one like the other.
 ALIKE = {name for name in OPS if (library_call(name) or [""])[0] == "special"}
 ALIKE -= {"digamma", "polygamma", "gammainc", "betainc"}
@@ -223,7 +239,8 @@ def test_every_op_in_float32(row):
     wrt = [n for n, partial in enumerate(row.partials) if not isinstance(partial, Refused)]
     fun = jitgrad.compile(loss, argnums=tuple(wrt), strict=row.arity == 1)
     single = [p.astype("f4") for p in points]
-    value, found = fun.value_and_grad(*single)
+    by_kernel = list(OPS).index(row.name) % 4 == 0  # a kernel takes a second
+    value, found = (fun.value_and_grad if by_kernel else differentiated(fun))(*single)
     wide = [p.astype(float) for p in single]
     assert value == pytest.approx(loss(*map(Value, wide)).data, rel=1e-5, abs=1e-5)
     out = row.evaluate(*wide)
