@@ -19,7 +19,7 @@ from tests.random_functions import RandomFunction, random_function
 from tests.written import parsed
 
 BLOCK, GROUP = 20, 5  # functions to a test; functions to a kernel
-FUNCTIONS, PROGRAMS, CALLING = 160, 640, 40  # `make fuzz` checks more, and compiles more of them
+FUNCTIONS, PROGRAMS, CALLING = 120, 400, 40  # `make fuzz` checks more, and compiles more of them
 
 
 @pytest.mark.parametrize("first", range(0, PROGRAMS, BLOCK))

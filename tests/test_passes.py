@@ -1319,7 +1319,7 @@ def bounded(program, inputs):
 
 
 @pytest.mark.parametrize("passes", [PASSES, STRICT_PASSES], ids=["fast", "strict"])
-@pytest.mark.parametrize("chunk", range(4))
+@pytest.mark.parametrize("chunk", range(2))
 def test_random_loops_through_every_pass(passes, chunk):
     used = 0
     for seed in range(50 * chunk, 50 * chunk + 50):
