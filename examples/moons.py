@@ -5,6 +5,7 @@ compiled kernel of its value and gradient.
 """
 
 import random
+import re
 import time
 from pathlib import Path
 
@@ -89,10 +90,8 @@ def report(console, eager, seconds):
 
 def excerpt(source):
     """Return the kernel's loop over the points."""
-    lines = source.splitlines()
-    start = lines.index(f"    for i in range({len(X)}):")
-    end = next(n for n in range(start + 1, len(lines)) if not lines[n].startswith(" " * 5))
-    return "\n".join(lines[start:end])
+    loops = re.findall(r"^    for .*\n(?:     .*\n)+", source, re.MULTILINE)
+    return max(loops, key=len).rstrip()
 
 
 def draw(path):
