@@ -216,10 +216,10 @@ def _state(self: Any) -> Any:
 def _assigning(cls: type, twins: Twins, own: Any) -> Any:
     def assign(self: Any, name: str, value: Any) -> None:
         real = twins.real(self)
-        slot = _in_classes(cls, name)
+        is_slot = isinstance(_in_classes(cls, name), types.MemberDescriptorType)
         if own is not None:
             own(self, name, value)
-        elif isinstance(slot, types.MemberDescriptorType) or type(real) in _NAMESPACES:
+        elif real is not self and (is_slot or type(real) in _NAMESPACES):
             setattr(real, name, value)
         else:
             object.__setattr__(self, name, value)
@@ -252,9 +252,11 @@ def _attribute(twins: Twins, cls: type, twin: Any, name: str) -> Any:
     held = name in getattr(real, "__dict__", ())
     if not held and found is not _MISSING and (bound := _bound(twins, cls, twin, found, name)):
         return bound[0]
-    if real is twin and (held or found is _MISSING):
+    made_here = real is twin  # in the loss itself: only what its class holds is outside
+    own = held or found is _MISSING or isinstance(found, types.MemberDescriptorType)
+    if made_here and own:
         return object.__getattribute__(twin, name)
-    content = outside.read(Place("attribute", real, name))
+    content = outside.read(Place("attribute", cls if made_here else real, name))
     if content is ABSENT:
         raise AttributeError(f"{cls.__name__!r} object has no attribute {name!r}")
     return content

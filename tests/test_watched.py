@@ -529,6 +529,38 @@ def test_objects_made_in_the_loss(factor):
     assert traces(fun) == 1
 
 
+class Scaled:
+    k = 2.0
+
+    def __init__(self, x):
+        self.x = x
+
+    def value(self):
+        return self.k * self.x
+
+
+@dataclasses.dataclass(slots=True)
+class Point:
+    x: float
+
+    def value(self):
+        return self.x * self.x
+
+
+def test_objects_made_in_the_loss_read_their_class_and_their_slots():
+    def loss(x):
+        return Scaled(x).value() * Point(x).value() * sum(Scaled(x).k for _ in range(2))
+
+    fun = jitgrad.compile(loss)
+    fresh(fun, loss, 1.5)
+    try:
+        Scaled.k = 5.0
+        fresh(fun, loss, 1.5)
+    finally:
+        Scaled.k = 2.0
+    assert traces(fun) == 1
+
+
 def test_identity_and_keys_of_objects(model):
     other = Model()
     rates = {model: 2.0, other: 3.0}
